@@ -1,0 +1,1 @@
+"""Weights on disk: safetensors files, tensor names, the census (section 01)."""

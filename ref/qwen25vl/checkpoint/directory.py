@@ -1,0 +1,111 @@
+"""Section 01 - checkpoint directory: which files hold the model, and is every tensor of it there?"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from qwen25vl.checkpoint.census import taken_census
+from qwen25vl.checkpoint.names import canonical_name, expected_shapes, layout
+from qwen25vl.checkpoint.safetensors import StoredTensor, open_file
+from qwen25vl.config import Config
+from qwen25vl.errors import BadInput
+
+ONE_FILE = "model.safetensors"
+"""A checkpoint in one file. Where it stands beside an index, it wins, as upstream."""
+
+INDEX = "model.safetensors.index.json"
+"""A checkpoint in several: its `weight_map` maps a tensor to its file. Its `total_size` is not relied on."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that fits its config: exactly the tensors of `expected_shapes`, none of them read yet."""
+
+    tensors: Mapping[str, StoredTensor]
+    """By released name, in the order in which the data flows."""
+
+    files: tuple[Path, ...]
+    """The files that the tensors lie in."""
+
+
+def open_checkpoint(directory: Path, config: Config) -> Checkpoint:
+    """Map a checkpoint into memory, reading headers only.
+
+    Args:     directory: holds model.safetensors, or shards and their index.
+              config: what `read_config` gave for the same directory.
+    Raises:   BadInput: a file is missing or broken, layouts are mixed, a tensor is stored twice, or the
+              census is not clean; in that case every missing, unexpected and misshapen tensor is listed.
+    Spec:     spec/01-config-checkpoint.md (C21, C22, C23, C24, C25)
+    """
+    files, weight_map = _files(directory)
+    stored = _gathered(files, weight_map)
+    _check_one_layout(directory, stored)
+    tensors = {canonical_name(name): tensor for name, tensor in stored.items()}
+    census = taken_census(tensors, config)
+    if not census.clean:  # (C21)
+        raise BadInput(f"{directory} does not hold the tensors of its config.json\n{census.report()}")
+    return Checkpoint({name: tensors[name] for name in expected_shapes(config)}, files)
+
+
+def _files(directory: Path) -> tuple[tuple[Path, ...], dict[str, str]]:
+    """The files to open, and the file name of each tensor where an index states it. (C24)"""
+    if (directory / ONE_FILE).is_file():
+        return (directory / ONE_FILE,), {}
+    if not (directory / INDEX).is_file():
+        raise BadInput(
+            f"{directory} holds neither {ONE_FILE} nor {INDEX}; only safetensors checkpoints are read"
+        )
+    weight_map = _weight_map(directory / INDEX)
+    files = tuple(directory / name for name in sorted(set(weight_map.values())))
+    absent = [file.name for file in files if not file.is_file()]
+    if absent:
+        raise BadInput(f"{directory} lacks {', '.join(absent)}, named in {INDEX}; download the rest of it")
+    return files, weight_map
+
+
+def _weight_map(path: Path) -> dict[str, str]:
+    """The index: tensor name -> file name."""
+    try:
+        index = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path} is not valid JSON ({error}); download it again") from None
+    weight_map = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise BadInput(f"{path} must hold a weight_map from tensor names to file names")
+    for name, file in weight_map.items():
+        if not isinstance(file, str) or not file or Path(file).name != file:
+            raise BadInput(f"{path} must place {name} in a file beside it, got {file!r}")
+    return weight_map
+
+
+def _gathered(files: tuple[Path, ...], weight_map: Mapping[str, str]) -> dict[str, StoredTensor]:
+    """The tensors of all files by stored name, each in one file, and in the one that the index says. (C24)"""
+    stored: dict[str, StoredTensor] = {}
+    found_in: dict[str, str] = {}
+    for file in files:
+        for name, tensor in open_file(file).items():
+            if name in stored:
+                raise BadInput(f"{file.parent} stores {name} twice, in {found_in[name]} and in {file.name}")
+            stored[name], found_in[name] = tensor, file.name
+    for name, want in weight_map.items():
+        if found_in.get(name) != want:
+            raise BadInput(
+                f"{files[0].parent / INDEX} places {name} in {want}, but it is {_place(found_in.get(name))}"
+            )
+    return stored
+
+
+def _place(file: str | None) -> str:
+    """Where a tensor is, in words."""
+    return "in no file" if file is None else f"in {file}"
+
+
+def _check_one_layout(directory: Path, stored: Mapping[str, StoredTensor]) -> None:
+    """Refuse a mixture, in which two tensors could claim one canonical name. (C25)"""
+    example = {layout(name): name for name in stored}
+    if {"released", "new"} <= example.keys():
+        raise BadInput(
+            f"{directory} mixes two layouts of names: {example['released']} is of the released one, "
+            f"{example['new']} of the new one; save it again in one layout"
+        )

@@ -1,0 +1,40 @@
+"""`qwen25vl names`: list every tap id."""
+
+import argparse
+import json
+from dataclasses import asdict
+from typing import Any
+
+from qwen25vl.tap_names import TAP_NAMES
+
+LETTERS = (
+    "P patches · M merged tokens · D vision width · N heads · K key/value heads · d head width · F MLP width · "
+    "L tokens · E language width · V vocabulary rows · S sum of squared segment lengths · NN block number"
+)
+"""What the letters of the shapes mean."""
+
+
+def add_parser(commands: Any) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "names",
+        help="list all tap ids with shape, section and meaning",
+        description="List the id of every intermediate value that can be recorded, with its shape, the spec "
+        "section it belongs to, the level that includes it, and its meaning.",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(function=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry the command out."""
+    if options.json:
+        print(json.dumps({"letters": LETTERS, "taps": [asdict(row) for row in TAP_NAMES]}, ensure_ascii=False))
+        return 0
+    header = ("id", "shape", "section", "level", "meaning")
+    rows = [header, *((row.id, row.shape, row.section, row.level, row.meaning) for row in TAP_NAMES)]
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    for row in rows:
+        print("  ".join([cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)] + [row[4]]))
+    print(f"\n{LETTERS}")
+    return 0

@@ -1,0 +1,55 @@
+"""Section 10 - a decoder block: attention, then the gated MLP, each added to the residual stream."""
+
+import numpy as np
+from jaxtyping import Float
+
+from qwen25vl.checkpoint.weights import Weights
+from qwen25vl.config import TextConfig
+from qwen25vl.gated_mlp import gated_mlp
+from qwen25vl.language.attention import decoder_attention
+from qwen25vl.ops import Ops
+from qwen25vl.tap import Tap
+
+
+def decoder_block(
+    x: Float[np.ndarray, "L E"],
+    cos: Float[np.ndarray, "L d"],
+    sin: Float[np.ndarray, "L d"],
+    past_keys: Float[np.ndarray, "past K d"],
+    past_values: Float[np.ndarray, "past K d"],
+    weights: Weights,
+    *,
+    config: TextConfig,
+    ops: Ops,
+    tap: Tap,
+) -> tuple[Float[np.ndarray, "L E"], Float[np.ndarray, "T K d"], Float[np.ndarray, "T K d"]]:
+    """Apply one pre-norm block.
+
+        x = x + attention(input_layernorm(x))
+        x = x + mlp(post_attention_layernorm(x))
+
+    The arguments and results are those of `decoder_attention`, with `x` the residual stream.
+
+    Source: transformers 5.23.0 Qwen2_5_VLDecoderLayer.forward
+    Spec: spec/10-decoder.md (D9)
+    """
+    norm1 = ops.rms_norm(x, weights["input_layernorm.weight"], eps=config.rms_norm_eps)
+    attended, keys, values = decoder_attention(
+        norm1,
+        cos,
+        sin,
+        past_keys,
+        past_values,
+        weights.at("self_attn"),
+        config=config,
+        ops=ops,
+        tap=tap.at("attn"),
+    )
+    resid_mid = x + attended  # (D9)
+    norm2 = ops.rms_norm(resid_mid, weights["post_attention_layernorm.weight"], eps=config.rms_norm_eps)
+    resid_post = resid_mid + gated_mlp(norm2, weights.at("mlp"), bias=False, ops=ops, tap=tap.at("mlp"))
+
+    for name, value in (("norm1", norm1), ("resid_mid", resid_mid), ("norm2", norm2)):
+        tap(name, value)
+    tap("resid_post", resid_post)
+    return resid_post, keys, values

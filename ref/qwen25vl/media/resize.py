@@ -1,0 +1,111 @@
+"""Section 02 - target size: to which height and width is a picture brought before it is cut up?"""
+
+import math
+from dataclasses import dataclass
+
+from qwen25vl.errors import BadInput
+
+MAX_RATIO = 200
+"""Longer side over shorter side; exactly 200 is allowed. No unit. Source: every implementation."""
+
+
+@dataclass(frozen=True)
+class Guards:
+    """The three places where implementations protect short sides, and differ."""
+
+    refuses_short: bool
+    """A side shorter than one `factor` is an error."""
+    keeps_rounded: bool
+    """Rounding to the nearest multiple never gives less than one `factor`."""
+    keeps_shrunk: bool
+    """Shrinking under `max_pixels` never gives less than one `factor`."""
+
+
+PROFILES = {  # (I12)
+    "hf": Guards(refuses_short=False, keeps_rounded=False, keeps_shrunk=True),
+    "hf-4.49": Guards(refuses_short=True, keeps_rounded=False, keeps_shrunk=False),
+    "utils": Guards(refuses_short=False, keeps_rounded=True, keeps_shrunk=False),
+}
+"""Whose guards: transformers from 4.53 (normative), transformers up to 4.52, qwen-vl-utils."""
+
+
+def smart_resize(
+    height: int,
+    width: int,
+    *,
+    factor: int = 28,
+    min_pixels: int,
+    max_pixels: int,
+    profile: str = "hf",
+) -> tuple[int, int]:
+    """Return the height and width, multiples of `factor`, that a picture or a video frame is resampled to.
+
+        nearest multiples, unless their product leaves [min_pixels, max_pixels]; then
+        floor(side / beta) or ceil(side * beta), with the beta that brings the *original* area to the limit
+
+    Args:
+        height: original height in pixels, at least 1.
+        width: original width in pixels, at least 1.
+        factor: side of a merged token in pixels (patch 14 times merge 2).
+        min_pixels: least area of the result, in pixels.
+        max_pixels: largest area aimed at, in pixels; under `hf` a side is never shrunk below `factor`, so a
+            long strip may come out larger.
+        profile: whose guards to apply, a key of `PROFILES`.
+
+    Returns:
+        Height and width in pixels, in this order.
+
+    Raises:
+        BadInput: a side below 1, a ratio above 200, limits that are not 1 <= min <= max, an unknown profile,
+            a side that the profile refuses, or a result with an empty side.
+
+    Rounding: (I9) half to even; (I10) divides by beta first, then by factor, each in float64.
+    Source:   transformers 5.23.0 image_processing_pil_qwen2_vl.py, smart_resize
+    Spec:     spec/02-images.md (I8 to I13)
+    """
+    guards = _checked_guards(height, width, factor, min_pixels, max_pixels, profile)
+    least_rounded = factor if guards.keeps_rounded else 0
+    least_shrunk = factor if guards.keeps_shrunk else 0
+
+    tall = max(least_rounded, round(height / factor) * factor)  # (I9) Python's round is half to even
+    wide = max(least_rounded, round(width / factor) * factor)
+    if tall * wide > max_pixels:  # (I10)
+        beta = math.sqrt(height * width / max_pixels)
+        tall = max(least_shrunk, math.floor(height / beta / factor) * factor)
+        wide = max(least_shrunk, math.floor(width / beta / factor) * factor)
+    elif tall * wide < min_pixels:  # (I11)
+        beta = math.sqrt(min_pixels / (height * width))
+        tall = math.ceil(height * beta / factor) * factor
+        wide = math.ceil(width * beta / factor) * factor
+
+    if tall == 0 or wide == 0:  # (I13)
+        raise BadInput(
+            f"profile {profile!r} shrinks {height} x {width} to an empty {tall} x {wide} under "
+            f"{max_pixels=}; raise max_pixels or use profile 'hf'"
+        )
+    return tall, wide
+
+
+def _checked_guards(
+    height: int, width: int, factor: int, min_pixels: int, max_pixels: int, profile: str
+) -> Guards:
+    """Refuse what no result exists for, and look the guards up."""
+    if profile not in PROFILES:
+        raise BadInput(f"unknown resize profile {profile!r}; choose one of {', '.join(PROFILES)}")
+    guards = PROFILES[profile]
+    if height < 1 or width < 1 or factor < 1:
+        raise BadInput(f"sides and factor must be at least 1 pixel, got {height=} {width=} {factor=}")
+    if not 1 <= min_pixels <= max_pixels:
+        raise BadInput(
+            f"pixel limits must satisfy 1 <= min <= max, got {min_pixels=} {max_pixels=}; change one"
+        )
+    if guards.refuses_short and min(height, width) < factor:  # (I12)
+        raise BadInput(
+            f"profile {profile!r} refuses a side shorter than {factor} pixels, got {height} x {width}; "
+            "enlarge the picture or use profile 'hf'"
+        )
+    if max(height, width) / min(height, width) > MAX_RATIO:  # (I8)
+        raise BadInput(
+            f"the longer side may be at most {MAX_RATIO} times the shorter, got {height} x {width}; crop it"
+        )
+    return guards

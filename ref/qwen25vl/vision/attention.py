@@ -1,0 +1,57 @@
+"""Section 07 - vision attention: within which segments do patches look at each other?"""
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from qwen25vl.checkpoint.weights import Weights
+from qwen25vl.ops import Ops
+from qwen25vl.tap import Tap
+
+
+def vision_attention(
+    x: Float[np.ndarray, "P D"],
+    cos: Float[np.ndarray, "P d"],
+    sin: Float[np.ndarray, "P d"],
+    starts: Int64[np.ndarray, " boundaries"],
+    weights: Weights,
+    *,
+    num_heads: int,
+    ops: Ops,
+    tap: Tap,
+) -> Float[np.ndarray, "P D"]:
+    """Attend within each segment: a window, or a whole frame.
+
+    Args:
+        x: normalised activations, one row per patch, in window order.
+        cos: rotation of each patch, in the same order.
+        sin: likewise.
+        starts: segment i holds patches `starts[i]` to `starts[i + 1]`.
+        weights: `qkv.weight`, `qkv.bias`, `proj.weight`, `proj.bias`.
+        num_heads: every head has its own keys and values here.
+
+    Source: paper 2.1.1; transformers 5.23.0 Qwen2_5_VLVisionAttention.forward
+    Spec: spec/07-windows.md (W7, W8, W9)
+    """
+    P, D = x.shape
+    fused = ops.linear(x, weights["qkv.weight"], weights["qkv.bias"])
+    q, k, v = np.moveaxis(fused.reshape(P, 3, num_heads, D // num_heads), 1, 0)  # (W7) each [P, N, d]
+    q_rope, k_rope = ops.rotated(q, cos, sin), ops.rotated(k, cos, sin)
+
+    mixed = np.empty_like(q)
+    segment_probs = []
+    for first, end in zip(starts[:-1], starts[1:], strict=True):
+        part = slice(first, end)
+        probs = None
+        if tap.wants("probs"):
+            probs = np.empty((num_heads, end - first, end - first), dtype=x.dtype)
+            segment_probs.append(probs.reshape(num_heads, -1))  # a view: filled by the next line
+        mixed[part] = ops.attention(q_rope[part], k_rope[part], v[part], probs=probs)  # (W8)
+    out: np.ndarray = ops.linear(mixed.reshape(P, D), weights["proj.weight"], weights["proj.bias"])  # (W9)
+
+    for name, value in (("q", q), ("k", k), ("v", v), ("q_rope", q_rope), ("k_rope", k_rope)):
+        tap(name, value)
+    if segment_probs:
+        tap("probs", np.concatenate(segment_probs, axis=-1))
+    tap("mixed", mixed)
+    tap("out", out)
+    return out
