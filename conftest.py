@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent
 # beartype looks at a random item of a container. It gets a generator of its own, bound while it is imported:
 # hypothesis forbids the shared one inside strategies, and a run must repeat.
 with mock.patch.object(random, "getrandbits", random.Random(0).getrandbits):
-    import beartype._check.code.codemain
+    pass
 
 install_import_hook("qwen25vl", "beartype.beartype")
 np.seterr(divide="raise", over="raise", invalid="raise")
@@ -30,7 +30,9 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let CI insist on the oracle."""
     parser.addoption(
-        "--require-oracle", action="store_true", help="fail, not skip, where PyTorch or transformers is missing"
+        "--require-oracle",
+        action="store_true",
+        help="fail, not skip, where PyTorch or transformers is missing",
     )
 
 

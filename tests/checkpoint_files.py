@@ -48,9 +48,7 @@ def random_parts(config: Config, *, seed: int = 0) -> dict[str, Part]:
     """Every tensor of a model, filled at random, by released name."""
     rng = np.random.default_rng(seed)
     shapes = expected_shapes(config)
-    return {
-        name: float32_part(rng.standard_normal(shape, dtype=np.float32)) for name, shape in shapes.items()
-    }
+    return {name: float32_part(rng.standard_normal(shape, dtype=np.float32)) for name, shape in shapes.items()}
 
 
 def written_shards(
@@ -58,9 +56,7 @@ def written_shards(
 ) -> None:
     """Deal the tensors out to `shards` files and write the index."""
     files = [f"model-{number + 1:05}-of-{shards:05}.safetensors" for number in range(shards)]
-    where = {
-        name: files[index % shards if place is None else place(index)] for index, name in enumerate(parts)
-    }
+    where = {name: files[index % shards if place is None else place(index)] for index, name in enumerate(parts)}
     for file in files:
         (directory / file).write_bytes(packed({name: parts[name] for name in parts if where[name] == file}))
     index = {"metadata": {"total_size": 1}, "weight_map": where}

@@ -5,12 +5,8 @@ up, not imported by symbol. Where torch sees a GPU the models run on it, else on
 """
 
 import contextlib
-import importlib.metadata
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -296,14 +292,24 @@ class _Recorder:
             return mock.patch.object(upstream, name, wrapper)
 
         def vision_rotation(args: Any, result: Any) -> None:
-            for name, tensor in (("q", args[0]), ("k", args[1]), ("q_rope", result[0]), ("k_rope", result[1])):
+            for name, tensor in (
+                ("q", args[0]),
+                ("k", args[1]),
+                ("q_rope", result[0]),
+                ("k_rope", result[1]),
+            ):
                 self.keep(f"{self.scope}.attn.{name}", tensor)
             if self.scope == "vision.blocks.00":
                 self.keep("vision.rope.cos", args[2])
                 self.keep("vision.rope.sin", args[3])
 
         def text_rotation(args: Any, result: Any) -> None:
-            for name, tensor in (("q", args[0]), ("k", args[1]), ("q_rope", result[0]), ("k_rope", result[1])):
+            for name, tensor in (
+                ("q", args[0]),
+                ("k", args[1]),
+                ("q_rope", result[0]),
+                ("k_rope", result[1]),
+            ):
                 self.keep(f"{self.scope}.attn.{name}", tensor[0].transpose(0, 1))
 
         def attended(args: Any, result: Any) -> None:
@@ -354,7 +360,9 @@ def upstream_greedy(model: Any, inputs: Inputs, *, max_new_tokens: int, stop_ids
     del arguments["position_ids"]
     config = model.config
     ids = arguments["input_ids"]
-    arguments["mm_token_type_ids"] = (ids == config.image_token_id).int() + 2 * (ids == config.video_token_id).int()
+    arguments["mm_token_type_ids"] = (ids == config.image_token_id).int() + 2 * (
+        ids == config.video_token_id
+    ).int()
     generated = model.generate(
         **arguments,
         max_new_tokens=max_new_tokens,

@@ -42,9 +42,7 @@ def _released_state(model: Any) -> dict[str, Any]:
 
 def upstream_shapes(config: Config) -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor of the model that upstream builds."""
-    return {
-        name: tuple(t.shape) for name, t in _released_state(_random_upstream(config, dtype="float32")).items()
-    }
+    return {name: tuple(t.shape) for name, t in _released_state(_random_upstream(config, dtype="float32")).items()}
 
 
 def saved_checkpoint(

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
-from islands import U, disturbed_ops
-from strategies import FIRST_TEXT_ID, configs, prompts, with_ids
 
+from islands import U, disturbed_ops
 from qwen25vl.checkpoint.weights import Weights
 from qwen25vl.generate.greedy import greedy_steps
 from qwen25vl.model import Network, decode_step, prefill, vocabulary_scores
 from qwen25vl.ops import REFERENCE
 from qwen25vl.precision import FLOAT64
 from qwen25vl.tap import Tap
+from strategies import FIRST_TEXT_ID, configs, prompts, with_ids
 
 WIDE = replace(REFERENCE, precision=FLOAT64)
 
@@ -57,7 +57,9 @@ def test_every_tap_equals_upstream_to_the_accuracy_of_its_float32_islands(data, 
     weights = Weights(oracle.checkpoint_of(upstream), np.dtype(np.float64))
     want = oracle.upstream_taps(upstream, inputs, widened=False)
     got = taps_of(inputs, Network(config, weights, WIDE))
-    angle = float(max(inputs.positions.max(), inputs.image_grids.max(initial=0), inputs.video_grids.max(initial=0)))
+    angle = float(
+        max(inputs.positions.max(), inputs.image_grids.max(initial=0), inputs.video_grids.max(initial=0))
+    )
     disturbed = [
         taps_of(inputs, Network(config, weights, disturbed_ops(draw, largest_angle=angle))) for draw in range(3)
     ]

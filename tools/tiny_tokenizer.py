@@ -145,9 +145,7 @@ def tokenizer_json() -> dict[str, Any]:
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [
-            {"id": ids[text], "content": text, **_flags(special)} for text, special in ADDED_TOKENS
-        ],
+        "added_tokens": [{"id": ids[text], "content": text, **_flags(special)} for text, special in ADDED_TOKENS],
         "normalizer": {"type": "NFC"},
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, byte_level]},
         "post_processor": byte_level,

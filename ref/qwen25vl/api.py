@@ -142,9 +142,7 @@ class Model:
         ]
 
 
-def load(
-    path: str | Path = "tiny", *, precision: str = "float32", kernels: str = "reference"
-) -> Model:
+def load(path: str | Path = "tiny", *, precision: str = "float32", kernels: str = "reference") -> Model:
     """Open a checkpoint; its weights stay on disk until they are used.
 
     Args:

@@ -41,7 +41,7 @@ class VisionConfig:
             )
         if self.window_m < 1:
             raise BadInput(
-                f"vision_config: window_size {self.window_px} is in pixels and must hold at least one merged token "
+                f"vision_config: window_size {self.window_px} is in pixels and must hold one merged token or more, "
                 f"of {self.merge_p * self.patch_px} pixels"
             )
 

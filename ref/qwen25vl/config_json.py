@@ -86,9 +86,7 @@ def _check_supported(
         raise BadInput(f"model_type must be {MODEL_TYPE!r}, got {_shown(root.get('model_type'))}")
     for part, at, suffix in ((text, text_at, "_text"), (vision, "vision_config.", "_vision")):
         if part.get("model_type", MODEL_TYPE) not in (MODEL_TYPE, MODEL_TYPE + suffix):
-            raise BadInput(
-                f"{at}model_type must be {MODEL_TYPE + suffix!r}, got {_shown(part['model_type'])}"
-            )
+            raise BadInput(f"{at}model_type must be {MODEL_TYPE + suffix!r}, got {_shown(part['model_type'])}")
         if part.get("hidden_act", "silu") != "silu":
             raise BadInput(f"{at}hidden_act must be 'silu', got {_shown(part['hidden_act'])}")
     for part, at in ((root, ""), (text, text_at), (vision, "vision_config.")):

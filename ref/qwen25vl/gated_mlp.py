@@ -23,10 +23,7 @@ def gated_mlp(
     """
 
     def layer(name: str, value: np.ndarray) -> np.ndarray:
-        product: np.ndarray = ops.linear(
-            value, weights[f"{name}.weight"], weights[f"{name}.bias"] if bias else None
-        )
-        return product
+        return ops.linear(value, weights[f"{name}.weight"], weights[f"{name}.bias"] if bias else None)
 
     gate = layer("gate_proj", x)
     up = layer("up_proj", x)

@@ -25,9 +25,7 @@ class Network:
     ops: Ops
 
 
-def prefill(
-    inputs: Inputs, network: Network, *, tap: Tap = SILENT
-) -> tuple[Float[np.ndarray, "L E"], Cache]:
+def prefill(inputs: Inputs, network: Network, *, tap: Tap = SILENT) -> tuple[Float[np.ndarray, "L E"], Cache]:
     """Run a prompt: encode its media, put them in place, decode.
 
     Args:
@@ -100,5 +98,4 @@ def vocabulary_scores(hidden: Float[np.ndarray, "L E"], network: Network) -> Flo
     """
     tied = network.config.tie_word_embeddings
     head = network.weights["model.embed_tokens.weight" if tied else "lm_head.weight"]  # (D12)
-    scores: np.ndarray = network.ops.linear(hidden, head)
-    return scores
+    return network.ops.linear(hidden, head)

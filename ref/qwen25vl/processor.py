@@ -75,14 +75,14 @@ class Processor:
 
         Spec: spec/04-prompt.md, spec/09-mrope.md
         """
-        text = self.render(
-            messages, add_vision_id=add_vision_id, add_generation_prompt=add_generation_prompt
-        )
+        text = self.render(messages, add_vision_id=add_vision_id, add_generation_prompt=add_generation_prompt)
         settings = replace(self.settings, profile=profile) if profile else self.settings
         pictures = []
         for part in media_parts(messages):
             if part.kind == "video":
-                raise BadInput(f"{part.where} is a video; this version reads pictures only: give its frames as images")
+                raise BadInput(
+                    f"{part.where} is a video; this version reads pictures only: give its frames as images"
+                )
             pictures.append(
                 prepared_picture(part.source, settings=settings, min_pixels=min_pixels, max_pixels=max_pixels)
             )
@@ -140,8 +140,8 @@ def read_processor(directory: Path) -> Processor:
     for name in ("patch_px", "temporal_patch_f", "merge_p"):
         if getattr(settings, name) != getattr(vision, name):
             raise BadInput(
-                f"{directory}: {name} is {getattr(vision, name)} in config.json but {getattr(settings, name)} in the "
-                "picture settings; use the files of one checkpoint"
+                f"{directory}: {name} is {getattr(vision, name)} in config.json but {getattr(settings, name)} in "
+                "the picture settings; use the files of one checkpoint"
             )
     return Processor(
         config=config,

@@ -68,9 +68,7 @@ def test_c23_a_head_that_repeats_the_embedding_is_left_out(tmp_path):
 @pytest.mark.parametrize("layout", ["released", "new"])
 @pytest.mark.parametrize("max_shard_size", ["10GB", "1MB"], ids=["one", "sharded"])
 @pytest.mark.parametrize("config", [TINY, UNTIED], ids=["tied", "untied"])
-def test_c24_what_upstream_saves_opens_and_equals_its_state_dict(
-    tmp_path, config, max_shard_size, layout, dtype
-):
+def test_c24_what_upstream_saves_opens_and_equals_its_state_dict(tmp_path, config, max_shard_size, layout, dtype):
     import oracle_checkpoint
 
     want = oracle_checkpoint.saved_checkpoint(
@@ -160,9 +158,7 @@ def test_c24_shards_that_are_not_there_are_named(tmp_path):
     written_shards(tmp_path, random_parts(TINY), shards=4)
     for number in (2, 4):
         (tmp_path / f"model-{number:05}-of-00004.safetensors").unlink()
-    check_refused(
-        tmp_path, "lacks model-00002-of-00004.safetensors, model-00004-of-00004.safetensors, named in"
-    )
+    check_refused(tmp_path, "lacks model-00002-of-00004.safetensors, model-00004-of-00004.safetensors, named in")
 
 
 @pytest.mark.parametrize(

@@ -98,9 +98,7 @@ def test_c19_the_releases_have_their_published_sizes(config, tensors, vision, te
 def test_c22_rotary_frequencies_are_not_weights():
     assert is_ignored("model.layers.0.self_attn.rotary_emb.inv_freq")
     assert is_ignored("model.language_model.rotary_emb.inv_freq")
-    assert not is_ignored(
-        "visual.rotary_pos_emb.inv_freq"
-    )  # upstream's pattern does not match this one either
+    assert not is_ignored("visual.rotary_pos_emb.inv_freq")  # upstream's pattern does not match this one either
     assert not any(is_ignored(name) for name in expected_shapes(TINY))
 
 

@@ -170,6 +170,7 @@ BROKEN = {
     "c13 empty": (b"", "has 0 bytes, too few"),
     "c13 shorter than a length": (b"\1\0\0", "has 3 bytes, too few"),
     "c13 header beyond the file": (struct.pack("<Q", 99) + b"{}", "header of 99 bytes but has 10 bytes"),
+    "c13 header a byte beyond the file": (struct.pack("<Q", 3) + b"{}", "header of 3 bytes but has 10 bytes"),
     "c13 header of terabytes": (b"PK\3\4\x14\0\0\0", "not a safetensors file"),
     "c13 pointer": (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
     "c13 not JSON": (file_of(b'{"x": '), "malformed header"),
@@ -232,3 +233,13 @@ def check_refused(tmp_path, content, message):
 def test_c13_a_missing_file_is_refused(tmp_path):
     with pytest.raises(BadInput, match=r"absent.safetensors does not exist"):
         open_file(tmp_path / "absent.safetensors")
+
+
+@pytest.mark.parametrize(("excess", "message"), [(0, "malformed header"), (1, "header of 100000001 bytes")])
+def test_c13_a_header_longer_than_the_format_allows_is_not_read(tmp_path, excess, message):
+    path = tmp_path / "broken.safetensors"
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", 100_000_000 + excess))
+        file.truncate(100_000_100)  # a hole
+    with pytest.raises(BadInput, match=message):
+        open_file(path)

@@ -16,9 +16,7 @@ SIDES = {"patch_px": 14, "temporal_patch_f": 2, "merge_p": 2}
 
 def numbered(frames, channels, height, width):
     """Every value is its own position, exactly representable."""
-    return np.arange(frames * channels * height * width, dtype=np.float32).reshape(
-        frames, channels, height, width
-    )
+    return np.arange(frames * channels * height * width, dtype=np.float32).reshape(frames, channels, height, width)
 
 
 def test_i18_all_256_brightnesses_round_in_this_order():
@@ -139,9 +137,7 @@ def test_i20_matches_upstream(blocks, seed, temporal_patch_f):
     assert [list(grid)] == grids.tolist()
 
 
-@pytest.mark.parametrize(
-    "shape", [(0, 3, 28, 28), (1, 3, 0, 28), (1, 3, 28, 0), (1, 3, 42, 28), (1, 3, 28, 30)]
-)
+@pytest.mark.parametrize("shape", [(0, 3, 28, 28), (1, 3, 0, 28), (1, 3, 28, 0), (1, 3, 42, 28), (1, 3, 28, 30)])
 def test_i22_sides_that_do_not_divide_are_refused(shape):
     with pytest.raises(BadInput, match="multiples of 28"):
         patch_rows(np.zeros(shape, np.float32), **SIDES)

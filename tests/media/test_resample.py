@@ -23,9 +23,7 @@ def resamplings(draw):
     height, width = draw(lengths), draw(lengths)
     height_px = draw(st.one_of(st.just(height), lengths))
     width_px = draw(st.one_of(st.just(width), lengths))
-    noise = np.random.default_rng(draw(st.integers(0, 2**32 - 1))).integers(
-        0, 256, (height, width, 3), np.uint8
-    )
+    noise = np.random.default_rng(draw(st.integers(0, 2**32 - 1))).integers(0, 256, (height, width, 3), np.uint8)
     if draw(st.booleans()):
         noise = np.where(noise > 127, 255, 0).astype(np.uint8)
     return noise, height_px, width_px
@@ -108,9 +106,7 @@ def test_i16_a_constant_stays_constant():
         (100, 50, 100, 60, False),  # keeps its rows
     ],
 )
-def test_i17_height_comes_first_when_it_loses_over_twice_as_much(
-    height, width, height_px, width_px, expected
-):
+def test_i17_height_comes_first_when_it_loses_over_twice_as_much(height, width, height_px, width_px, expected):
     assert runs_vertical_first(height, width, height_px=height_px, width_px=width_px) is expected
 
 

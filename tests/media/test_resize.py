@@ -12,9 +12,7 @@ from qwen25vl.errors import BadInput
 from qwen25vl.media.resize import PROFILES, smart_resize
 
 RELEASED = {"min_pixels": 3136, "max_pixels": 12_845_056}
-sides = st.one_of(
-    st.integers(1, 5000), st.integers(1, 60), st.sampled_from([14, 27, 28, 42, 70, 126, 182, 238])
-)
+sides = st.one_of(st.integers(1, 5000), st.integers(1, 60), st.sampled_from([14, 27, 28, 42, 70, 126, 182, 238]))
 limits = st.tuples(st.sampled_from([1, 784, 3136, 100_352]), st.sampled_from([100_352, 602_112, 12_845_056]))
 
 
@@ -125,9 +123,7 @@ def test_i13_an_empty_side_is_refused(profile):
     min_pixels=st.sampled_from([1, 784, 3136]),
     max_pixels=st.sampled_from([602_112, 12_845_056]),  # far enough apart for a strip of 1 to 200
 )
-def test_i13_every_result_is_a_positive_multiple_within_the_limits(
-    height, width, factor, min_pixels, max_pixels
-):
+def test_i13_every_result_is_a_positive_multiple_within_the_limits(height, width, factor, min_pixels, max_pixels):
     if max(height, width) > 200 * min(height, width):
         height = width
     tall, wide = smart_resize(height, width, factor=factor, min_pixels=min_pixels, max_pixels=max_pixels)

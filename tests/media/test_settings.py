@@ -57,9 +57,7 @@ def test_i23_every_value_is_read_from_its_own_key(tmp_path):
         "image_mean": [1, 2, 3],
         "image_std": [4, 5, 6],
     }
-    assert settings_of(tmp_path, values) == MediaSettings(
-        11, 12, 13, 14, 15, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)
-    )
+    assert settings_of(tmp_path, values) == MediaSettings(11, 12, 13, 14, 15, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
 
 
 def test_i23_a_nested_image_processor_wins_over_the_older_file(tmp_path):

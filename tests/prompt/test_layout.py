@@ -15,9 +15,7 @@ IMAGE, VIDEO = 511, 512
 
 
 def expanded(ids, *, images=(), videos=()):
-    return expanded_ids(
-        ids, image_tokens=images, video_tokens=videos, image_token_id=IMAGE, video_token_id=VIDEO
-    )
+    return expanded_ids(ids, image_tokens=images, video_tokens=videos, image_token_id=IMAGE, video_token_id=VIDEO)
 
 
 def test_p20_a_prompt_by_hand():

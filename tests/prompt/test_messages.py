@@ -136,9 +136,7 @@ def test_p5_rendering_needs_no_source_but_naming_the_media_does(messages):
         part for message in messages if isinstance(message["content"], list) for part in message["content"]
     ]
     if has_bare_image:
-        with pytest.raises(
-            BadInput, match="needs its image under exactly one of image, image_url, url, path"
-        ):
+        with pytest.raises(BadInput, match="needs its image under exactly one of image, image_url, url, path"):
             media_parts(messages)
     else:
         media_parts(messages)

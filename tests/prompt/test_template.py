@@ -65,9 +65,7 @@ def test_p8_parts_follow_each_other_with_nothing_between():
 def test_p9_numbers_run_over_the_whole_conversation_apart_for_images_and_videos():
     prompt = qwen_prompt([turn(IMAGE, VIDEO), turn(IMAGE, VIDEO)], add_vision_id=True)
     marks = [f"Picture 1: {MARKED_IMAGE}", f"Video 1: {MARKED_VIDEO}", f"Picture 2: {MARKED_IMAGE}"]
-    assert (
-        f"user\n{marks[0]}{marks[1]}<|im_end|>\n<|im_start|>user\n{marks[2]}Video 2: {MARKED_VIDEO}" in prompt
-    )
+    assert f"user\n{marks[0]}{marks[1]}<|im_end|>\n<|im_start|>user\n{marks[2]}Video 2: {MARKED_VIDEO}" in prompt
     assert "Picture" not in qwen_prompt([turn(IMAGE)])
 
 
@@ -165,9 +163,7 @@ def test_p12_matches_upstream(template, messages, ask, number):
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize(
-    "strongest", range(3)
-)  # upstream's processor does not look into tokenizer_config.json
+@pytest.mark.parametrize("strongest", range(3))  # upstream's processor does not look into tokenizer_config.json
 def test_p11_matches_upstream(tmp_path, strongest):
     for name, content in FILES[strongest:]:
         (tmp_path / name).write_text(content, encoding="utf-8")

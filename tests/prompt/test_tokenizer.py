@@ -110,9 +110,7 @@ def without_tokens(tiny, folder, *names):
     return folder
 
 
-@pytest.mark.parametrize(
-    "missing", [("<|image_pad|>",), ("<|repo_name|>", "<|file_sep|>"), ("<|endoftext|>",)]
-)
+@pytest.mark.parametrize("missing", [("<|image_pad|>",), ("<|repo_name|>", "<|file_sep|>"), ("<|endoftext|>",)])
 def test_p17_a_token_only_in_tokenizer_config_gets_its_id_there(tiny, tokenizer, tmp_path, missing):
     mended = load_tokenizer(without_tokens(tiny, tmp_path, *missing))
     assert mended.vocab_size == tokenizer.vocab_size
@@ -121,9 +119,7 @@ def test_p17_a_token_only_in_tokenizer_config_gets_its_id_there(tiny, tokenizer,
         assert mended.encode(text) == tokenizer.encode(text)
         for skip in (False, True):  # the flag came along
             ids = tokenizer.encode(text)
-            assert mended.decode(ids, skip_special_tokens=skip) == tokenizer.decode(
-                ids, skip_special_tokens=skip
-            )
+            assert mended.decode(ids, skip_special_tokens=skip) == tokenizer.decode(ids, skip_special_tokens=skip)
 
 
 def test_p17_a_token_that_would_get_another_id_is_refused(tiny, tmp_path):

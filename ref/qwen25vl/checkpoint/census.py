@@ -50,8 +50,7 @@ class Census:
         if self.misshapen:
             lines.append(f"of another shape ({len(self.misshapen)}):")
             lines += [
-                f"  {name}: found {list(found)}, wanted {list(wanted)}"
-                for name, found, wanted in self.misshapen
+                f"  {name}: found {list(found)}, wanted {list(wanted)}" for name, found, wanted in self.misshapen
             ]
         return "\n".join(lines)
 

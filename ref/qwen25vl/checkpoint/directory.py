@@ -53,9 +53,7 @@ def _files(directory: Path) -> tuple[tuple[Path, ...], dict[str, str]]:
     if (directory / ONE_FILE).is_file():
         return (directory / ONE_FILE,), {}
     if not (directory / INDEX).is_file():
-        raise BadInput(
-            f"{directory} holds neither {ONE_FILE} nor {INDEX}; only safetensors checkpoints are read"
-        )
+        raise BadInput(f"{directory} holds neither {ONE_FILE} nor {INDEX}; only safetensors checkpoints are read")
     weight_map = _weight_map(directory / INDEX)
     files = tuple(directory / name for name in sorted(set(weight_map.values())))
     absent = [file.name for file in files if not file.is_file()]

@@ -56,9 +56,7 @@ class StoredTensor:
             raise ValueError(f"rows need a matrix, but {self.name} has shape {list(self.shape)}")
         outside = ids[(ids < 0) | (ids >= self.shape[0])]  # (C17)
         if outside.size:
-            raise BadInput(
-                f"{self.name} has rows 0 to {self.shape[0] - 1}, but row {outside[0]} was asked for"
-            )
+            raise BadInput(f"{self.name} has rows 0 to {self.shape[0] - 1}, but row {outside[0]} was asked for")
         return _widened(self.raw[ids], self.dtype, dtype)
 
 
@@ -97,9 +95,7 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
                 f"{path} is a Git LFS pointer, not the file that it stands for; download the file itself"
             )
         if len(prefix) < LENGTH_BYTES:
-            raise BadInput(
-                f"{path} has {file_bytes} bytes, too few for a safetensors file; download it again"
-            )
+            raise BadInput(f"{path} has {file_bytes} bytes, too few for a safetensors file; download it again")
         length = int.from_bytes(prefix, "little")
         if length > min(file_bytes - LENGTH_BYTES, LONGEST_HEADER_BYTES):
             raise BadInput(
@@ -133,9 +129,7 @@ def _entry(path: Path, name: str, entry: Any) -> tuple[str, str, tuple[int, ...]
         ):
             pass
         case _:
-            raise BadInput(
-                f"{path}: the header's entry of {name} must hold a dtype, a shape and two data_offsets"
-            )
+            raise BadInput(f"{path}: the header's entry of {name} must hold a dtype, a shape and two data_offsets")
     if dtype not in STORED_TYPES:  # (C15)
         raise BadInput(
             f"{path}: {name} is stored as {dtype}; only {', '.join(STORED_TYPES)} are read, and quantised "
@@ -161,9 +155,7 @@ def _check_extents(
             raise BadInput(f"{path}: {name} begins at byte {begin} of the data, not at {covered}: it {fault}")
         covered = end
     if covered != data_bytes:
-        fault = (
-            "it is cut short; download it again" if covered > data_bytes else "bytes are left over at its end"
-        )
+        fault = "it is cut short; download it again" if covered > data_bytes else "bytes are left over at its end"
         raise BadInput(f"{path} has {data_bytes} bytes of data, but its tensors take {covered}: {fault}")
 
 

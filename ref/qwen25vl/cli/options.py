@@ -42,7 +42,10 @@ def add_prompt_options(parser: argparse.ArgumentParser, *, precision: str, max_n
     )
     for name, word in (("--min-pixels", "least"), ("--max-pixels", "largest")):
         parser.add_argument(
-            name, type=positive, metavar="N", help=f"{word} area of a resized picture (default: the checkpoint's)"
+            name,
+            type=positive,
+            metavar="N",
+            help=f"{word} area of a resized picture (default: the checkpoint's)",
         )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 

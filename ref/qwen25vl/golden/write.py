@@ -78,7 +78,9 @@ def write_golden(
             shutil.rmtree(out)
         partial.rename(out)
     except OSError as error:
-        raise BadInput(f"cannot write the golden to {str(out)!r} ({error.strerror}); choose another directory") from error
+        raise BadInput(
+            f"cannot write the golden to {str(out)!r} ({error.strerror}); choose another directory"
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return manifest
@@ -143,7 +145,13 @@ def _write_taps(
     def write(name: str, array: np.ndarray) -> None:
         row = names.tap_name(name)
         parts.append(
-            {"id": name, **writer.add(name, array), "dims": row.shape, "section": row.section, "meaning": row.meaning}
+            {
+                "id": name,
+                **writer.add(name, array),
+                "dims": row.shape,
+                "section": row.section,
+                "meaning": row.meaning,
+            }
         )
         watch(name)
 

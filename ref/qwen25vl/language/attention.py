@@ -40,7 +40,7 @@ def decoder_attention(
     L, past = len(x), len(past_keys)
 
     def heads(name: str, count: int) -> np.ndarray:
-        flat: np.ndarray = ops.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])  # (D3)
+        flat = ops.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])  # (D3)
         return flat.reshape(L, count, config.head_dim)
 
     q = heads("q_proj", config.num_attention_heads)
@@ -54,7 +54,7 @@ def decoder_attention(
     allowed = np.arange(past + L) <= np.arange(past, past + L)[:, np.newaxis]  # [L, T]
     probs = np.empty((config.num_attention_heads, L, past + L), x.dtype) if tap.wants("probs") else None
     mixed = ops.attention(q_rope, keys, values, allowed=allowed, probs=probs)  # (D5)
-    out: np.ndarray = ops.linear(mixed.reshape(L, -1), weights["o_proj.weight"])  # (D6) no bias
+    out = ops.linear(mixed.reshape(L, -1), weights["o_proj.weight"])  # (D6) no bias
 
     for name, value in (("q", q), ("k", k), ("v", v), ("q_rope", q_rope), ("k_rope", k_rope)):
         tap(name, value)

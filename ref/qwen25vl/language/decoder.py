@@ -62,6 +62,6 @@ def decoded_tokens(
         keys.append(k)
         values.append(v)
 
-    hidden: np.ndarray = ops.rms_norm(x, weights["norm.weight"], eps=config.rms_norm_eps)  # (D10)
+    hidden = ops.rms_norm(x, weights["norm.weight"], eps=config.rms_norm_eps)  # (D10)
     tap("norm.out", hidden)
     return hidden, Cache(keys=tuple(keys), values=tuple(values))  # (D8)

@@ -36,6 +36,8 @@ def embedded_tokens(
     ):
         places = np.flatnonzero(ids == pad_id)
         if len(places) != len(rows):
-            raise ValueError(f"the prompt has {len(places)} {kind} tokens (id {pad_id}) for {len(rows)} vision rows")
+            raise ValueError(
+                f"the prompt has {len(places)} {kind} tokens (id {pad_id}) for {len(rows)} vision rows"
+            )
         x[places] = rows  # (D2) the n-th pad takes the n-th row
     return x

@@ -39,5 +39,5 @@ def gelu(x: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     Source: transformers 5.23.0 Qwen2_5_VLPatchMerger uses nn.GELU() with its default
     Spec: spec/00-notation.md (N7)
     """
-    erf = ERF(x * math.sqrt(0.5)).astype(x.dtype)  # (N7)
+    erf = np.asarray(ERF(x * math.sqrt(0.5)), dtype=x.dtype)  # (N7)
     return x * (1 + erf) / 2

@@ -46,9 +46,7 @@ def decoded_rgb(source: object) -> UInt8[np.ndarray, "height width 3"]:
             f"cannot read an image from {_kind(source)}; give a path, bytes, a Pillow image or an array"
         )
     if rgb.size == 0:
-        raise BadInput(
-            f"the image has no pixels: {rgb.shape[0]} x {rgb.shape[1]}; both sides need at least 1"
-        )
+        raise BadInput(f"the image has no pixels: {rgb.shape[0]} x {rgb.shape[1]}; both sides need at least 1")
     return rgb
 
 
@@ -94,7 +92,7 @@ def _path_rgb(name: str) -> UInt8[np.ndarray, "height width 3"]:
         raise BadInput(f"cannot open the image file {name[:200]!r} ({reason}); {advice}") from error
 
 
-def _file_rgb(stream: io.BufferedIOBase, *, name: str) -> UInt8[np.ndarray, "height width 3"]:
+def _file_rgb(stream: io.BytesIO | io.BufferedReader, *, name: str) -> UInt8[np.ndarray, "height width 3"]:
     """Decode a file: the first frame, upright, alpha dropped."""
     try:
         with Image.open(stream) as image:  # (I1) an animation opens at its first frame
@@ -107,9 +105,7 @@ def _file_rgb(stream: io.BufferedIOBase, *, name: str) -> UInt8[np.ndarray, "hei
     except UnidentifiedImageError as error:
         raise BadInput(f"{name} is not in a format that Pillow reads; convert it to PNG or JPEG") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise BadInput(
-            f"{name} is too large ({error}); shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS"
-        ) from error
+        raise BadInput(f"{name} is too large ({error}); shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS") from error
     except Exception as error:  # (I7) a decoder fed with foreign bytes may raise anything
         raise BadInput(
             f"{name} cannot be decoded ({type(error).__name__}: {error}); it is damaged, cut off or rare"
@@ -140,18 +136,14 @@ def _plain_rgb(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
         grey = (np.array(image) >> 8).astype(np.uint8)  # (I6) trap: upstream clips at 255, all white
         return np.repeat(grey[..., np.newaxis], 3, axis=-1)
     if image.mode in ("I", "F"):
-        raise BadInput(
-            f"pixels of mode {image.mode!r} have no fixed white; scale them to 0..255 and give uint8"
-        )
+        raise BadInput(f"pixels of mode {image.mode!r} have no fixed white; scale them to 0..255 and give uint8")
     return np.array(image.convert("RGB"))  # (I1)
 
 
 def _array_rgb(array: np.ndarray) -> UInt8[np.ndarray, "height width 3"]:
     """Take an array: grey repeated, RGB as it is, RGBA on white."""
     if array.dtype != np.uint8:  # (I5) trap: upstream scales floats twice
-        raise BadInput(
-            f"an image array must be uint8 (0 to 255), got {array.dtype}; scale and round it yourself"
-        )
+        raise BadInput(f"an image array must be uint8 (0 to 255), got {array.dtype}; scale and round it yourself")
     if array.ndim == 2:
         array = array[..., np.newaxis]
     if array.ndim != 3 or array.shape[-1] not in (1, 3, 4):

@@ -75,8 +75,6 @@ def patch_rows(
     # axes:  0 t   1 frame in patch    2 channel
     #        3 block row       4 patch row in block       5 y in patch
     #        6 block column    7 patch column in block    8 x in patch
-    split = whole.reshape(
-        T, temporal_patch_f, C, H // merge_p, merge_p, patch_px, W // merge_p, merge_p, patch_px
-    )
+    split = whole.reshape(T, temporal_patch_f, C, H // merge_p, merge_p, patch_px, W // merge_p, merge_p, patch_px)
     ordered = split.transpose(0, 3, 6, 4, 7, 2, 1, 5, 8)  # (I20) the first five axes; (I21) the last four
     return ordered.reshape(T * H * W, C * temporal_patch_f * patch_px**2), (T, H, W)

@@ -96,9 +96,7 @@ def _checked_guards(
     if height < 1 or width < 1 or factor < 1:
         raise BadInput(f"sides and factor must be at least 1 pixel, got {height=} {width=} {factor=}")
     if not 1 <= min_pixels <= max_pixels:
-        raise BadInput(
-            f"pixel limits must satisfy 1 <= min <= max, got {min_pixels=} {max_pixels=}; change one"
-        )
+        raise BadInput(f"pixel limits must satisfy 1 <= min <= max, got {min_pixels=} {max_pixels=}; change one")
     if guards.refuses_short and min(height, width) < factor:  # (I12)
         raise BadInput(
             f"profile {profile!r} refuses a side shorter than {factor} pixels, got {height} x {width}; "

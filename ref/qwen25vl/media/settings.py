@@ -95,9 +95,7 @@ def read_settings(directory: str | Path) -> MediaSettings:
     values, where = _image_values(Path(directory))
     for key, only in FIXED.items():
         if values.get(key, only) != only:  # (I24) null too: it would switch the step off
-            raise BadInput(
-                f"{where}: {key} is {values[key]!r}, but only {only!r} is specified; remove the key"
-            )
+            raise BadInput(f"{where}: {key} is {values[key]!r}, but only {only!r} is specified; remove the key")
     kind = str(values.get("image_processor_type", PROCESSOR_TYPES[0]))
     if not kind.startswith(PROCESSOR_TYPES):  # (I24)
         raise BadInput(f"{where}: image_processor_type {kind!r} is none of {', '.join(PROCESSOR_TYPES)}")

@@ -110,9 +110,7 @@ def _check_message(message: object, *, where: str, pad_tokens: Sequence[str]) ->
 def _check_part(part: object, *, where: str, pad_tokens: Sequence[str]) -> None:
     """(P3) One part names one kind, and its type and keys agree on it."""
     if not isinstance(part, Mapping):
-        raise BadInput(
-            f'{where} must be a mapping such as {{"type": "text", "text": ...}}, got {_shown(part)}'
-        )
+        raise BadInput(f'{where} must be a mapping such as {{"type": "text", "text": ...}}, got {_shown(part)}')
     named = part.get("type")
     if named is not None and named not in PART_TYPES:
         raise BadInput(f'{where}["type"] must be one of {", ".join(PART_TYPES)}, got {_shown(named)}')
@@ -126,9 +124,7 @@ def _check_part(part: object, *, where: str, pad_tokens: Sequence[str]) -> None:
         )
     kind = part_kind(part)
     if kind is None:
-        raise BadInput(
-            f"{where} has type {named!r} but no key {named!r}; put the {kinds.pop()} under that key"
-        )
+        raise BadInput(f"{where} has type {named!r} but no key {named!r}; put the {kinds.pop()} under that key")
     if kind == "text":
         text = part["text"]
         if not isinstance(text, str):

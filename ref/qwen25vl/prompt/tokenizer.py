@@ -97,9 +97,7 @@ def load_tokenizer(directory: str | Path) -> Tokenizer:
     try:
         backend = tokenizers.Tokenizer.from_file(str(path))
     except Exception as fault:  # the library raises nothing narrower
-        raise BadInput(
-            f"{path} is no tokenizer.json that can be read ({fault}); download it again"
-        ) from fault
+        raise BadInput(f"{path} is no tokenizer.json that can be read ({fault}); download it again") from fault
     config = path.with_name("tokenizer_config.json")
     listed = _listed_tokens(config) if config.is_file() else []
     present = {token.content for token in backend.get_added_tokens_decoder().values()}

@@ -1,5 +1,7 @@
 """Section 07 - vision attention: within which segments do patches look at each other?"""
 
+from itertools import pairwise
+
 import numpy as np
 from jaxtyping import Float, Int64
 
@@ -39,14 +41,14 @@ def vision_attention(
 
     mixed = np.empty_like(q)
     segment_probs = []
-    for first, end in zip(starts[:-1], starts[1:], strict=True):
+    for first, end in pairwise(starts):
         part = slice(first, end)
         probs = None
         if tap.wants("probs"):
             probs = np.empty((num_heads, end - first, end - first), dtype=x.dtype)
             segment_probs.append(probs.reshape(num_heads, -1))  # a view: filled by the next line
         mixed[part] = ops.attention(q_rope[part], k_rope[part], v[part], probs=probs)  # (W8)
-    out: np.ndarray = ops.linear(mixed.reshape(P, D), weights["proj.weight"], weights["proj.bias"])  # (W9)
+    out = ops.linear(mixed.reshape(P, D), weights["proj.weight"], weights["proj.bias"])  # (W9)
 
     for name, value in (("q", q), ("k", k), ("v", v), ("q_rope", q_rope), ("k_rope", k_rope)):
         tap(name, value)

@@ -65,7 +65,14 @@ def encoded_vision(
     for i in range(config.depth):
         starts = frames if i in config.full_attention_blocks else windows  # (W11)
         x = vision_block(
-            x, cos, sin, starts, weights.at(f"blocks.{i}"), config=config, ops=ops, tap=tap.at(f"blocks.{i:02d}")
+            x,
+            cos,
+            sin,
+            starts,
+            weights.at(f"blocks.{i}"),
+            config=config,
+            ops=ops,
+            tap=tap.at(f"blocks.{i:02d}"),
         )
 
     merged = merged_tokens(x, weights.at("merger"), config=config, ops=ops, tap=tap.at("merger"))

@@ -28,7 +28,7 @@ def merged_tokens(
     joined = norm.reshape(-1, config.merge_unit * x.shape[1])  # (M2) [M, merge_unit D]
     hidden = ops.linear(joined, weights["mlp.0.weight"], weights["mlp.0.bias"])
     act = ops.gelu(hidden)  # (M3)
-    out: np.ndarray = ops.linear(act, weights["mlp.2.weight"], weights["mlp.2.bias"])
+    out = ops.linear(act, weights["mlp.2.weight"], weights["mlp.2.bias"])
 
     for name, value in (("norm", norm), ("hidden", hidden), ("act", act), ("out", out)):
         tap(name, value)

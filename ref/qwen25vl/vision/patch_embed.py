@@ -26,5 +26,4 @@ def patch_embedding(
     """
     flat_weight = weight.reshape(weight.shape[0], -1)  # (E1) [D, patch_dim]
     wide_rows = rows.astype(ops.precision.dtype)  # (E2) the same values, wider
-    embedded: np.ndarray = ops.linear(wide_rows, flat_weight)  # (E3) no bias
-    return embedded
+    return ops.linear(wide_rows, flat_weight)  # (E3) no bias

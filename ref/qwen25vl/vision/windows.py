@@ -58,9 +58,7 @@ def frame_starts(grids: Int64[np.ndarray, "media 3"]) -> Int64[np.ndarray, " bou
     return np.cumsum([0, *sizes], dtype=np.int64)
 
 
-def reordered(
-    rows: np.ndarray, order: Int64[np.ndarray, " M"], *, merge_unit: int
-) -> np.ndarray:
+def reordered(rows: np.ndarray, order: Int64[np.ndarray, " M"], *, merge_unit: int) -> np.ndarray:
     """Move whole merge blocks: the `merge_unit` rows of a merged token stay together, in their order.
 
     Args:
