@@ -13,11 +13,12 @@ from unittest import mock
 import numpy as np
 import torch
 import transformers
+from transformers import vision_utils
 from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as upstream
 
 from qwen25vl.checkpoint.directory import Checkpoint
 from qwen25vl.checkpoint.safetensors import StoredTensor
-from qwen25vl.config import Config
+from qwen25vl.config import Config, TextConfig, VisionConfig
 from qwen25vl.inputs import Inputs
 from qwen25vl.layers.rotary import inverse_frequencies
 
@@ -106,8 +107,6 @@ def _with_our_frequencies(model: Any, config: Config) -> Any:
 
 def upstream_frequencies(config: Config) -> tuple[np.ndarray, np.ndarray]:
     """Return upstream's own float32 frequencies: vision, language."""
-    with torch.device("meta"):
-        pass
     ours = upstream_config(config)
     vision = upstream.Qwen2_5_VLVisionRotaryEmbedding(ours.vision_config).inv_freq
     language = upstream.Qwen2_5_VLRotaryEmbedding(ours.text_config).inv_freq
@@ -329,6 +328,155 @@ class _Recorder:
     def _window_report(self, args: Any, result: Any) -> None:
         self.keep("vision.window_order", result[0])
         self.keep("vision.window_starts", result[1])
+
+
+# ---------------------------------------------------------------------------- functions, one by one
+
+
+def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+    """torch's linear layer."""
+    return torch.nn.functional.linear(*_tensors(x, weight), None if bias is None else _tensors(bias)[0]).numpy()
+
+
+def rms_norm(x: np.ndarray, weight: np.ndarray, *, eps: float) -> np.ndarray:
+    """Upstream's norm, in the type of `x`."""
+    norm = upstream.Qwen2_5_VLRMSNorm(len(weight), eps=eps)
+    _fill(norm, {"weight": weight})
+    return _widened(norm, x)
+
+
+def activation(name: str, x: np.ndarray) -> np.ndarray:
+    """The function that upstream's configs or modules name."""
+    if name == "gelu":  # as the merger builds it
+        return torch.nn.GELU()(*_tensors(x)).numpy()
+    return transformers.activations.ACT2FN[name](*_tensors(x)).numpy()
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """torch's softmax over the last axis."""
+    return torch.nn.functional.softmax(*_tensors(scores), dim=-1).numpy()
+
+
+def rotary_powers(*, width: int, theta: float) -> tuple[np.ndarray, np.ndarray]:
+    """Upstream's `base ** (arange / dim)`, and the reciprocals that it keeps."""
+    power = theta ** (torch.arange(0, width, 2, dtype=torch.float) / width)
+    return power.numpy(), (1.0 / power).numpy()
+
+
+def rotated(x: np.ndarray, cos: np.ndarray, sin: np.ndarray, tower: str) -> np.ndarray:
+    """Upstream's rotation of one array of heads, in the type of `x`."""
+    heads, turns = _tensors(x)[0], _tensors(cos, sin)
+    with widened_islands() if x.dtype == np.float64 else contextlib.nullcontext():
+        if tower == "vision":
+            return upstream.apply_rotary_pos_emb_vision(heads, heads, *turns)[0].numpy()
+        batch = heads[None].transpose(1, 2)
+        turned, _ = upstream.apply_rotary_pos_emb(batch, batch, *(turn[None] for turn in turns))
+        return turned[0].transpose(0, 1).numpy()
+
+
+def attention(
+    q: np.ndarray, k: np.ndarray, v: np.ndarray, *, allowed: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Upstream's eager attention over one segment: mixed values, probabilities."""
+    module = mock.Mock(num_key_value_groups=q.shape[1] // k.shape[1], training=False)
+    mask = None if allowed is None else torch.from_numpy(np.where(allowed, 0.0, -np.inf))
+    heads = [tensor.transpose(0, 1)[None] for tensor in _tensors(q, k, v)]
+    with widened_islands():
+        mixed, probs = upstream.eager_attention_forward(module, *heads, mask, scaling=q.shape[2] ** -0.5)
+    return mixed[0].numpy(), probs[0].numpy()
+
+
+def gated_mlp(x: np.ndarray, arrays: dict[str, np.ndarray], *, bias: bool) -> np.ndarray:
+    """The MLP of the vision blocks, where biased, or of the decoder's."""
+    sizes = mock.Mock(hidden_size=x.shape[1], intermediate_size=len(arrays["up_proj.weight"]), hidden_act="silu")
+    module = upstream.Qwen2_5_VLMLP(sizes, bias=True) if bias else upstream.Qwen2MLP(sizes)
+    _fill(module, arrays)
+    return _widened(module, x)
+
+
+def patch_embedding(rows: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Upstream's convolution, in the type of `weight`."""
+    D, C, frames, px, _ = weight.shape
+    module = upstream.Qwen2_5_VisionPatchEmbed(px, frames, C, D)
+    _fill(module, {"proj.weight": weight})
+    return _widened(module, rows)
+
+
+def merged_tokens(x: np.ndarray, arrays: dict[str, np.ndarray], *, merge_p: int) -> np.ndarray:
+    """Upstream's merger."""
+    module = upstream.Qwen2_5_VLPatchMerger(len(arrays["mlp.2.bias"]), x.shape[1], merge_p)
+    _fill(module, arrays)
+    return _widened(module, x)
+
+
+def patch_coordinates(grids: np.ndarray, *, merge_p: int) -> np.ndarray:
+    """Row and column of every patch."""
+    return vision_utils.get_vision_position_ids(torch.from_numpy(grids), merge_p).numpy()
+
+
+def vision_rotation(coordinates: np.ndarray, config: VisionConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines and sines of the vision encoder in float64, from our float32 frequencies."""
+    module = upstream.Qwen2_5_VLVisionRotaryEmbedding(upstream_config(Config(vision=config)).vision_config)
+    module.inv_freq = torch.from_numpy(inverse_frequencies(width=config.head_dim // 2, theta=config.rope_theta))
+    return _rotation(module, coordinates)
+
+
+def mrope_rotation(positions: np.ndarray, config: TextConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines and sines of the decoder in float64, from our float32 frequencies."""
+    vision = VisionConfig(out_hidden_size=config.hidden_size)
+    ids = dict.fromkeys(
+        ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id", "eos_token_id"), 0
+    )
+    module = upstream.Qwen2_5_VLRotaryEmbedding(upstream_config(Config(vision, config, **ids)).text_config)
+    module.inv_freq = torch.from_numpy(inverse_frequencies(width=config.head_dim, theta=config.rope_theta))
+    cos, sin = _rotation(module, positions[:, None])
+    return cos[0], sin[0]
+
+
+def window_order(grids: np.ndarray, config: VisionConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Order of the merged tokens, and the boundaries in patches; `grids` in patches too."""
+    order, starts = vision_utils.get_vision_window_index(
+        torch.from_numpy(grids), config.merge_p, config.window_px, config.patch_px
+    )
+    return order.numpy(), starts.numpy()
+
+
+def frame_starts(grids: np.ndarray) -> np.ndarray:
+    """Boundaries of full attention."""
+    return vision_utils.get_vision_cu_seqlens(torch.from_numpy(grids)).numpy()
+
+
+def authors_time(T: int, *, second_per_grid: float, tokens_per_second: int) -> np.ndarray:
+    """The temporal positions of transformers 4.49.0 to 4.51.3 and of the authors' own code, as they wrote them."""
+    return (torch.arange(T) * second_per_grid * tokens_per_second).long().numpy()
+
+
+def _tensors(*arrays: np.ndarray) -> list[Any]:
+    return [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
+
+
+def _fill(module: Any, arrays: dict[str, np.ndarray]) -> None:
+    """Give a module these parameters, all of them, and their type."""
+    kind = next(iter(arrays.values())).dtype
+    module.to(getattr(torch, str(kind))).load_state_dict(
+        {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}, strict=True
+    )
+
+
+def _widened(module: Any, x: np.ndarray) -> np.ndarray:
+    """Run a module; where it is float64 its float32 steps are widened."""
+    wide = next(module.parameters()).dtype == torch.float64
+    with torch.no_grad(), widened_islands() if wide else contextlib.nullcontext():
+        return module(*_tensors(x)).numpy()
+
+
+def _rotation(module: Any, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Run a rotary module in float64."""
+    module.inv_freq = module.inv_freq.double()
+    wide = torch.zeros(1, dtype=torch.float64)
+    with mock.patch.object(torch, "float", torch.float64), widened_islands():
+        cos, sin = module(wide, torch.from_numpy(positions))
+    return cos.numpy(), sin.numpy()
 
 
 # ------------------------------------------------------------------------- positions, generation

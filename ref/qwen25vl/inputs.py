@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 from qwen25vl.media.picture import Picture
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Inputs:
     """One prompt, or several padded to one length, ready for the forward pass.
 

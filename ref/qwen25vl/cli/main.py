@@ -1,38 +1,69 @@
 """The command line: `qwen25vl run | golden | names`."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
 
+from qwen25vl import __version__
 from qwen25vl.cli import golden, names, run
 from qwen25vl.errors import BadInput
 
 USAGE_ERROR = 2
 """Exit code for a wrong option or bad input."""
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, or 2 for usage or bad input."""
-    parser = argparse.ArgumentParser(
-        prog="qwen25vl",
-        description="The executable specification of Qwen2.5-VL: run it, and write golden values.",
-    )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (run, golden, names):
-        module.add_parser(commands)
-    options = parser.parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a sign that the terminal lacks is shown as an escape
+            stream.reconfigure(errors="backslashreplace")
+    options = _parser().parse_args(arguments)
     try:
         code: int = options.function(options)
-    except BadInput as error:
-        print(f"qwen25vl {options.command}: {error}", file=sys.stderr)
-        return USAGE_ERROR
+        print(end="", flush=True)  # a reader that has gone is noticed here, not at the end of Python
     except KeyboardInterrupt:
-        print(f"qwen25vl {options.command}: stopped", file=sys.stderr)
-        return 130
+        return _said(options, "stopped", code=INTERRUPTED)
     except BrokenPipeError:  # the reader, `head` for one, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except BadInput as error:
+        return _said(options, str(error))
+    except OSError as error:
+        return _said(
+            options, f"cannot use {error.filename!r} ({error.strerror or error}); check it and its rights"
+        )
+    except MemoryError as error:
+        return _said(
+            options,
+            f"not enough memory ({str(error) or 'no further detail'}); take a smaller --max-pixels, fewer pictures, "
+            "a shorter prompt or --precision float32",
+        )
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(
+        prog="qwen25vl",
+        description="The executable specification of Qwen2.5-VL: run it, and write golden values.",
+        epilog="`qwen25vl COMMAND --help` explains a command and shows examples.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"qwen25vl {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for module in (run, golden, names):
+        module.add_parser(commands)
+    return parser
+
+
+def _said(options: argparse.Namespace, sentence: str, *, code: int = USAGE_ERROR) -> int:
+    """Tell the user why nothing came of it."""
+    print(f"qwen25vl {options.command}: {sentence}", file=sys.stderr)
     return code
 
 

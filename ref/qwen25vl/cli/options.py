@@ -1,14 +1,31 @@
 """Options that commands share, and what they stand for."""
 
 import argparse
+import json
+import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
-from qwen25vl.config import Config
+from qwen25vl.api import Model, load
+from qwen25vl.errors import BadInput
+from qwen25vl.inputs import Inputs
 from qwen25vl.precision import PRECISIONS
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+
+def add_command(commands: Any, name: str, *, examples: str, **texts: str) -> argparse.ArgumentParser:
+    """Add a command whose help ends in examples."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        **texts,
+    )
+    return parser
 
 
 def add_prompt_options(parser: argparse.ArgumentParser, *, precision: str, max_new_tokens: int) -> None:
@@ -45,7 +62,7 @@ def add_prompt_options(parser: argparse.ArgumentParser, *, precision: str, max_n
             name,
             type=positive,
             metavar="N",
-            help=f"{word} area of a resized picture (default: the checkpoint's)",
+            help=f"{word} area of a resized picture, in pixels (default: the checkpoint's)",
         )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -57,27 +74,97 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def conversation(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return the one user turn that the options describe."""
+def prepared(options: argparse.Namespace) -> tuple[Model, Inputs]:
+    """Open the checkpoint, and prepare the one user turn that the options describe.
+
+    Raises:
+        BadInput: if the prompt or a limit cannot be used; and whatever `load` and `prepare` refuse.
+    """
+    _check_text(options)
+    model = load(options.model, precision=options.precision)
+    for pad in (model.config.image_token_id, model.config.video_token_id):
+        if model.processor.tokenizer.token(pad) in options.prompt:
+            raise BadInput(
+                f"the prompt contains {model.processor.tokenizer.token(pad)!r}, which stands for a picture or a "
+                "video; remove it, and give pictures with --image FILE"
+            )
+    _check_limits(options, model)
     pictures: list[dict[str, Any]] = [{"type": "image", "image": path} for path in options.image]
-    return [{"role": "user", "content": [*pictures, {"type": "text", "text": options.prompt}]}]
+    messages = [{"role": "user", "content": [*pictures, {"type": "text", "text": options.prompt}]}]
+    return model, model.prepare(messages, min_pixels=options.min_pixels, max_pixels=options.max_pixels)
+
+
+def _check_text(options: argparse.Namespace) -> None:
+    """Refuse a prompt that asks nothing, and bytes of the command line that are no text."""
+    if not options.prompt and not options.image:
+        raise BadInput("the prompt is empty and there is no picture; give a text, --image FILE, or both")
+    for i, sign in enumerate(options.prompt):
+        if "\ud800" <= sign <= "\udfff":  # the byte 0xNN of a command line that is no UTF-8 arrives as U+DCNN
+            raise BadInput(
+                f"the prompt is not UTF-8: character {i} is {sign!r}; give it in UTF-8, or leave it out"
+            )
+
+
+def _check_limits(options: argparse.Namespace, model: Model) -> None:
+    """Refuse a least area above the largest; one of the two may be the checkpoint's."""
+    settings = model.processor.settings
+    least = settings.min_pixels if options.min_pixels is None else options.min_pixels
+    most = settings.max_pixels if options.max_pixels is None else options.max_pixels
+    if least > most:
+        named = [
+            f"{name} {value}" + (" (the checkpoint's)" if given is None else "")
+            for name, value, given in (
+                ("--min-pixels", least, options.min_pixels),
+                ("--max-pixels", most, options.max_pixels),
+            )
+        ]
+        raise BadInput(f"{named[0]} exceeds {named[1]}; change one, or give both")
+
+
+def printable(path: str) -> str:
+    """Return a file name as text; bytes that are no UTF-8 become U+FFFD."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def print_json(value: object) -> None:
+    """Print one JSON object; signs that the terminal's encoding lacks are written as escapes."""
+    is_unicode = "utf" in str(getattr(sys.stdout, "encoding", "")).lower()
+    print(json.dumps(value, ensure_ascii=not is_unicode))
 
 
 class Progress(AbstractContextManager["Progress"]):
-    """A bar over the blocks of both towers, on a terminal only."""
+    """A bar that moves on with each call, on a terminal only."""
 
-    def __init__(self, config: Config, *, has_media: bool) -> None:
-        """Count the blocks that a prompt runs through."""
-        blocks = config.text.num_hidden_layers + (config.vision.depth if has_media else 0)
-        hidden = not sys.stderr.isatty()
-        self.bar: Any = nullcontext() if hidden else tqdm(total=blocks, unit="block", leave=False)
+    bar: "tqdm[Any] | None" = None
+
+    def __init__(self, *, total: int, unit: str) -> None:
+        """Show an empty bar.
+
+        Args:
+            total: the number of calls to come.
+            unit: what each call stands for.
+        """
+        if sys.stderr is not None and sys.stderr.isatty():
+            from tqdm import tqdm  # takes time to import, and only terminals need it
+
+            self.bar = tqdm(total=total, unit=unit, leave=False)
 
     def __call__(self, name: str, array: object = None) -> None:
-        """Move on when a block has reported its end; fits a tap's sink."""
-        if name.endswith(".resid_post") and isinstance(self.bar, tqdm):
+        """Move on; fits a tap's sink."""
+        if self.bar is not None:
             self.bar.update()
+
+    def close(self) -> None:
+        """Remove the bar, so that text can take its place."""
+        if self.bar is not None:
+            self.bar.close()
 
     def __exit__(self, *error: object) -> None:
         """Remove the bar."""
-        if isinstance(self.bar, tqdm):
-            self.bar.close()
+        self.close()
+
+
+def block_count(model: Model, inputs: Inputs) -> int:
+    """Count the blocks that a prompt runs through."""
+    has_media = len(inputs.image_rows) + len(inputs.video_rows) > 0
+    return model.config.text.num_hidden_layers + (model.config.vision.depth if has_media else 0)

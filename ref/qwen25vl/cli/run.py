@@ -1,25 +1,40 @@
 """`qwen25vl run`: answer a prompt about pictures."""
 
 import argparse
-import json
-import sys
 from typing import Any
 
-from qwen25vl.api import load
-from qwen25vl.cli.options import Progress, add_prompt_options, conversation
+from qwen25vl.cli.options import (
+    Progress,
+    add_command,
+    add_prompt_options,
+    block_count,
+    prepared,
+    print_json,
+    printable,
+)
 from qwen25vl.generate.greedy import Step
-from qwen25vl.golden.write import media_entries
+from qwen25vl.golden.manifest import media_entries
 from qwen25vl.prompt.tokenizer import Tokenizer, complete_text
 from qwen25vl.tap import Tap
+
+EXAMPLES = """\
+  qwen25vl run --image cat.jpg "What is in the picture?"
+  qwen25vl run --image left.png --image right.png "What differs?" --max-new-tokens 40
+  qwen25vl run --model ~/Qwen2.5-VL-3B-Instruct --image cat.jpg "Describe it." --json
+"""
+"""Shown at the end of the help."""
 
 
 def add_parser(commands: Any) -> None:
     """Describe the command."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "run",
         help="answer a prompt about pictures",
-        description="Answer a prompt about any number of pictures. The text appears as it is decoded, the "
-        "best-scored token each time. The bundled tiny checkpoint has random weights: its answers mean nothing.",
+        description="Answer a prompt about any number of pictures. The text appears as it is decoded, the\n"
+        "best-scored token each time. The bundled tiny checkpoint is no trained model: it\n"
+        "shows that everything runs, and its answers mean nothing.",
+        examples=EXAMPLES,
     )
     add_prompt_options(parser, precision="float32", max_new_tokens=128)
     parser.set_defaults(function=run)
@@ -27,27 +42,33 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carry the command out."""
-    model = load(options.model, precision=options.precision)
-    inputs = model.prepare(conversation(options), min_pixels=options.min_pixels, max_pixels=options.max_pixels)
+    model, inputs = prepared(options)
     stream = None if options.json else _Stream(model.processor.tokenizer)
-    with Progress(model.config, has_media=bool(options.image)) as progress:
+    with Progress(total=block_count(model, inputs), unit="block") as progress:
+
+        def show(step: Step) -> None:
+            progress.close()  # the prompt is done; now the text has the terminal to itself
+            if stream is not None:
+                stream.add(step.id)
+
         answer = model.generate(
             inputs,
             max_new_tokens=options.max_new_tokens,
             taps=Tap(pattern="*.resid_post", sink=progress),
-            on_step=stream,
+            on_step=show,
         )[0]
-    if options.json:
-        report = {
+    if stream is not None:
+        stream.finish(answer.text)
+        return 0
+    print_json(
+        {
             "text": answer.text,
             "ids": answer.ids,
             "prompt_tokens": inputs.ids.shape[1],
             "stop": answer.stop,
-            "media": media_entries(inputs, options.image),
+            "media": media_entries(inputs, [printable(path) for path in options.image]),
         }
-        print(json.dumps(report, ensure_ascii=False))
-    else:
-        print()
+    )
     return 0
 
 
@@ -59,9 +80,13 @@ class _Stream:
         self.ids: list[int] = []
         self.shown = 0
 
-    def __call__(self, step: Step) -> None:
-        self.ids.append(step.id)
+    def add(self, token_id: int) -> None:
+        """Print what a token completes."""
+        self.ids.append(token_id)
         text = complete_text(self.tokenizer, self.ids)
-        sys.stdout.write(text[self.shown :])
-        sys.stdout.flush()
+        print(text[self.shown :], end="", flush=True)
         self.shown = len(text)
+
+    def finish(self, text: str) -> None:
+        """Print the rest of the whole answer: bytes that never became a character show as U+FFFD."""
+        print(text[self.shown :])

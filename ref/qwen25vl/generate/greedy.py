@@ -11,7 +11,7 @@ from qwen25vl.model import Network, decode_step, prefill, vocabulary_scores
 from qwen25vl.tap import SILENT, Tap
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
     """One decoded token, and the scores it was chosen by."""
 

@@ -4,6 +4,7 @@ The header stands first and names every tensor, so room for it is kept free: the
 spaces. Each tensor is written once and forgotten; memory does not grow with the file.
 """
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -16,8 +17,11 @@ import numpy as np
 TYPE_NAMES = {"float64": "F64", "float32": "F32", "int64": "I64", "uint8": "U8", "bool": "BOOL"}
 """The format's name of each NumPy type that goldens use."""
 
+EXACT_TYPES = ("I64", "U8", "BOOL")
+"""Types whose values a port must meet to the bit."""
+
 HEADER_BYTES_PER_TENSOR = 320
-"""Room kept for each tensor's line of the header: ids are at most 40 characters long."""
+"""Room kept for each tensor's line of the header: an id of 100 characters, 8 sides of 10 digits, and offsets fit."""
 
 
 @dataclass
@@ -27,6 +31,8 @@ class TensorWriter:
     Args:
         path: the file to write; the caller renames it when all is done.
         most: how many tensors may come.
+
+    Spec: spec/15-golden-values.md (X7)
     """
 
     path: Path
@@ -44,51 +50,73 @@ class TensorWriter:
         return self
 
     def add(self, name: str, array: np.ndarray) -> dict[str, Any]:
-        """Write one tensor.
+        """Write one tensor, row-major and little-endian, whatever the array's own layout.
 
         Returns:
-            What a manifest says about it: type, shape, hash of the bytes, and statistics.
+            What a manifest says about it: file, type, shape, hash of the bytes, and statistics.
+
+        Raises:
+            ValueError: if the name was used before, or goldens do not use the type.
         """
-        data = np.ascontiguousarray(array)
-        content = data.astype(data.dtype.newbyteorder("<"), copy=False).tobytes()
-        kind = TYPE_NAMES[data.dtype.name]
+        if name in self.header or array.dtype.name not in TYPE_NAMES:
+            raise ValueError(f"need a new name and a type of {list(TYPE_NAMES)}, got {name!r} {array.dtype}")
+        kind = TYPE_NAMES[array.dtype.name]
+        little = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
+        content = np.ascontiguousarray(little).reshape(-1).view(np.uint8)  # the bytes, not a copy of them
+        self.file.write(content)
         self.header[name] = {
             "dtype": kind,
             "shape": list(array.shape),
-            "data_offsets": [self.end, self.end + len(content)],
+            "data_offsets": [self.end, self.end + content.size],
         }
-        self.end += len(content)
-        self.file.write(content)
+        self.end += content.size
         return {
             "file": self.path.name,
             "dtype": kind,
             "shape": list(array.shape),
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "exact": kind in ("I64", "U8", "BOOL"),
+            "sha256": hashlib.sha256(content).hexdigest(),  # (X8)
+            "exact": kind in EXACT_TYPES,
             **statistics(array),
         }
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write the header into its room and close the file."""
-        text = json.dumps(self.header, separators=(",", ":")).encode()
-        if len(text) > self.room:
-            self.file.close()
-            raise ValueError(f"the header of {len(self.header)} tensors needs {len(text)} bytes, not {self.room}")
-        self.file.seek(8)
-        self.file.write(text)
-        self.file.close()
+        """Write the header into its room and close the file; after an error, close it only."""
+        if error is not None:
+            with contextlib.suppress(OSError):  # the error on its way says why
+                self.file.close()
+            return
+        with self.file:
+            text = json.dumps(self.header, separators=(",", ":")).encode()
+            if len(text) > self.room:
+                raise ValueError(
+                    f"the header of {len(self.header)} tensors needs {len(text)} bytes, not {self.room}"
+                )
+            self.file.seek(8)
+            self.file.write(text)
 
 
 def statistics(array: np.ndarray) -> dict[str, float]:
-    """Smallest, largest and mean value and root mean square, of a tensor that is not empty."""
-    if array.size == 0:
-        return {}
-    wide = array.astype(np.float64)
+    """Smallest, largest and mean value and root mean square, of the values that are finite.
+
+    Returns:
+        `min`, `max`, `mean`, `rms` (none of them if there is no finite value), and `nonfinite`, the number
+        of infinities and NaN, where there are any.
+
+    Spec: spec/15-golden-values.md (X9)
+    """
+    wide = array.astype(np.float64, copy=False)
+    finite = wide[np.isfinite(wide)]
+    found = {} if finite.size == wide.size else {"nonfinite": float(wide.size - finite.size)}
+    if finite.size == 0:
+        return found
+    peak = max(float(np.max(np.abs(finite))), np.finfo(np.float64).tiny)
+    unit = finite / peak  # at most 1, so that no sum overflows
     return {
-        "min": float(wide.min()),
-        "max": float(wide.max()),
-        "mean": float(wide.mean()),
-        "rms": float(np.sqrt(np.mean(np.square(wide)))),
+        "min": float(finite.min()),
+        "max": float(finite.max()),
+        "mean": peak * float(unit.mean()),
+        "rms": peak * float(np.sqrt(np.mean(np.square(unit)))),
+        **found,
     }

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cache:
     """Rotated keys and plain values of every token so far, layer by layer.
 

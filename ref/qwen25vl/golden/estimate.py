@@ -1,0 +1,138 @@
+"""Section 15 - the estimate: which taps will a prompt have, and how large are they, before anything is computed?"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from qwen25vl.config import Config
+from qwen25vl.errors import BadInput
+from qwen25vl.inputs import Inputs
+from qwen25vl.tap import Tap
+from qwen25vl.tap_names import TAP_NAMES
+from qwen25vl.vision.windows import frame_starts, window_order
+
+LARGE_BYTES = 2_000_000_000
+"""A golden above this size is written only when somebody confirms it."""
+
+INTEGER_TAPS = ("vision.window_order", "vision.window_starts", "vision.frame_starts", "language.positions")
+"""Taps that hold places and positions, int64 in every precision."""
+
+
+@dataclass(frozen=True)
+class ExpectedTap:
+    """What a tap will be."""
+
+    id: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Size of its numbers, in bytes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def expected_taps(
+    inputs: Inputs, *, config: Config, dtype: np.dtype[np.floating], taps: str = "all"
+) -> list[ExpectedTap]:
+    """List what `taps` selects of a prompt, with shapes and types, in the order of the table of ids.
+
+    Args:
+        inputs: one prompt. Without pictures the vision encoder does not run, and has no taps.
+        dtype: of the activations.
+        taps: a level or a glob, as in `Tap`.
+
+    Raises:
+        BadInput: if nothing is selected.
+
+    Spec: spec/15-golden-values.md (X11, X12, X13)
+    """
+    listener = Tap(pattern=taps)
+    vision, text = _vision_extents(inputs, config), _text_extents(inputs, config)
+    found, seen = [], 0
+    for row in TAP_NAMES:
+        is_vision = row.id.startswith("vision.")
+        if is_vision and vision["P"] == 0:
+            continue
+        depth = config.vision.depth if is_vision else config.text.num_hidden_layers
+        for i in range(depth if "NN" in row.id else 1):
+            name = row.id.replace("NN", f"{i:02d}")
+            seen += 1
+            if listener.wants(name):
+                extents = _with_segments(vision, config, block=i) if is_vision else text
+                shape = tuple(extents[word] for word in row.shape.split())
+                found.append(ExpectedTap(name, shape, np.dtype(np.int64) if name in INTEGER_TAPS else dtype))
+    if not found:  # (X13)
+        raise BadInput(
+            f"the taps {taps!r} match none of the {seen} ids of this prompt; give stages, insides, all, or a glob "
+            "such as '*.resid_post' (`qwen25vl names` lists the ids)"
+        )
+    return found
+
+
+def expected_bytes(
+    inputs: Inputs, *, config: Config, dtype: np.dtype[np.floating], taps: str, max_new_tokens: int
+) -> int:
+    """Estimate the size of a golden: its taps exactly, and the longest answer's scores. (X12)"""
+    answer = max_new_tokens * config.text.vocab_size * dtype.itemsize
+    return answer + sum(tap.nbytes for tap in expected_taps(inputs, config=config, dtype=dtype, taps=taps))
+
+
+def _text_extents(inputs: Inputs, config: Config) -> Mapping[str, int]:
+    """Say what the words of a language shape mean for a prompt."""
+    text = config.text
+    return {
+        "3": 3,
+        "L": inputs.ids.shape[1],
+        "E": text.hidden_size,
+        "N": text.num_attention_heads,
+        "K": text.num_key_value_heads,
+        "d": text.head_dim,
+        "F": text.intermediate_size,
+        "V": text.vocab_size,
+    }
+
+
+def _vision_extents(inputs: Inputs, config: Config) -> dict[str, int]:
+    """Say what the words of a vision shape mean for a prompt."""
+    vision = config.vision
+    windows, frames = _segment_starts(inputs, config)
+    P = len(inputs.image_rows) + len(inputs.video_rows)
+    return {
+        "P": P,
+        "M": P // vision.merge_unit,
+        "D": vision.hidden_size,
+        "4D": vision.merge_unit * vision.hidden_size,
+        "N": vision.num_heads,
+        "d": vision.head_dim,
+        "F": vision.intermediate_size,
+        "E": config.text.hidden_size,
+        "windows+1": len(windows),
+        "frames+1": len(frames),
+        "windows S": _sum_of_squares(windows),
+        "frames S": _sum_of_squares(frames),
+    }
+
+
+def _with_segments(extents: dict[str, int], config: Config, *, block: int) -> dict[str, int]:
+    """Add S, which depends on whether a block attends within windows or frames."""
+    kind = "frames" if block in config.vision.full_attention_blocks else "windows"
+    return {**extents, "S": extents[f"{kind} S"]}
+
+
+def _segment_starts(inputs: Inputs, config: Config) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first patch of each window and of each frame, and the ends."""
+    grids = np.concatenate([inputs.image_grids, inputs.video_grids])
+    if len(grids) == 0:
+        return np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
+    vision = config.vision
+    grids_m = grids // np.array([1, vision.merge_p, vision.merge_p])
+    _, starts_m = window_order(grids_m, window_m=vision.window_m)
+    return starts_m * vision.merge_unit, frame_starts(grids)
+
+
+def _sum_of_squares(starts: np.ndarray) -> int:
+    """Count the attention probabilities of one head: the sum of the squared segment lengths."""
+    return int(np.sum(np.square(np.diff(starts))))

@@ -1,0 +1,126 @@
+"""Section 15 - the folder: how is a golden written whole, or not at all?"""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from qwen25vl.errors import BadInput
+
+MANIFEST = "manifest.json"
+"""The file that makes a directory a golden."""
+
+FILES = ("inputs.safetensors", "taps.safetensors", "answer.safetensors", MANIFEST)
+"""Everything that a golden consists of."""
+
+SCHEMA = "qwen25vl-golden"
+"""What a manifest says it is."""
+
+WORKSHOP = ".qwen25vl-golden-"
+"""How the hidden directory beside `out` begins in which a golden is put together; a random end makes it unique."""
+
+ATTEMPTS = 10
+"""How often a finished golden is put in place while others keep putting theirs there."""
+
+
+def check_replaceable(out: Path) -> None:
+    """Refuse to replace anything but an older golden or an empty directory.
+
+    Raises:
+        BadInput: if `out` is a file, a link, the current directory or above it, a mount point, or a directory
+            that holds anything that is not part of a golden.
+
+    Spec: spec/15-golden-values.md (X6)
+    """
+    _check_golden(out, name=str(out))
+    if out.exists() and (os.path.ismount(out) or Path.cwd().is_relative_to(out.resolve())):
+        raise BadInput(
+            f"{str(out)!r} is the current directory or above it, or a mount point, and cannot be replaced; name a "
+            "directory inside it"
+        )
+
+
+@contextlib.contextmanager
+def replacing(out: Path) -> Iterator[Path]:
+    """Lend an empty folder; when the block ends well, it takes the place of `out`. (X1)
+
+    Whatever happens, nothing half-written is left, and an older golden stays until the new one is complete.
+    Two runs may write to one `out`: each has a folder of its own, and the one that ends last is kept.
+
+    Args:
+        out: directory to write; directories above it are made where they are missing.
+
+    Raises:
+        BadInput: as `check_replaceable`, and if anything cannot be written.
+    """
+    check_replaceable(out)  # (X6)
+    missing = [path for path in out.absolute().parents if not path.exists()]
+    workshop = None
+    try:
+        out.absolute().parent.mkdir(parents=True, exist_ok=True)
+        workshop = Path(tempfile.mkdtemp(prefix=WORKSHOP, dir=out.absolute().parent))
+        new = workshop / "new"
+        new.mkdir()  # with the rights that the user's mask gives; the workshop has its owner's only
+        yield new
+        _put_in_place(new, out, workshop=workshop)
+    except OSError as error:
+        raise BadInput(
+            f"cannot write the golden to {str(out)!r} ({error.strerror or error}); make room or choose another "
+            "directory"
+        ) from error
+    finally:
+        if workshop is not None and (os.path.lexists(out) or not list(workshop.glob("older-*"))):
+            shutil.rmtree(workshop, ignore_errors=True)  # never the only golden that there is
+        with contextlib.suppress(OSError):  # not empty: the golden is there, or another run's
+            for path in missing:
+                path.rmdir()
+
+
+def _put_in_place(new: Path, out: Path, *, workshop: Path) -> None:
+    """Move what is there aside and the new golden in; if that fails, move the old one back. (X1)"""
+    for attempt in range(ATTEMPTS):
+        older = workshop / f"older-{attempt}"
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                out.rename(older)
+            _check_golden(older, name=str(out))  # (X6) again: it may have come there meanwhile
+            new.rename(out)
+            return
+        except BaseException as error:
+            is_ours_to_restore = os.path.lexists(older) and not os.path.lexists(out)
+            if is_ours_to_restore:
+                older.rename(out)
+            if is_ours_to_restore or not isinstance(error, OSError) or attempt == ATTEMPTS - 1:
+                raise
+            # another run was quicker: replace what it wrote
+
+
+def _check_golden(path: Path, *, name: str) -> None:
+    """Refuse what is there, unless it is a golden, an empty directory or nothing; (X6)."""
+    if path.is_symlink():
+        raise BadInput(f"{name!r} is a symbolic link; give the directory itself, or another one")
+    try:
+        files = {entry.name for entry in path.iterdir()}
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise BadInput(
+            f"{name!r} exists and is no directory that can be read ({error.strerror}); choose another name"
+        ) from error
+    if files and not _is_golden(path / MANIFEST):
+        raise BadInput(f"{name!r} exists and is not a golden of an earlier run; choose another directory")
+    foreign = sorted(files.difference(FILES))
+    if foreign:
+        raise BadInput(f"{name!r} holds {foreign[0]!r} beside a golden; move it away, or choose another directory")
+
+
+def _is_golden(path: Path) -> bool:
+    """Say whether a file is a manifest of ours."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and document.get("schema") == SCHEMA
