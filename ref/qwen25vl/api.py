@@ -120,6 +120,8 @@ class Model:
         """
         if not greedy:
             raise BadInput("sampling is not part of this version; call generate with greedy=True")
+        if max_new_tokens < 1:
+            raise BadInput(f"max_new_tokens must be at least 1, got {max_new_tokens}")
         steps = []
         for step in greedy_steps(
             inputs,

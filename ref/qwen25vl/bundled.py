@@ -16,11 +16,14 @@ PHOTOGRAPH = _HERE / "pictures" / "hopper.png"
 def checkpoint_directory(path: str | Path) -> Path:
     """Return the directory that a name or a path stands for.
 
+    Args:
+        path: one of `BUNDLED`, as a string; anything else, a `Path` called `tiny` included, is a directory.
+
     Raises:
         BadInput: if it is neither a bundled name nor a directory.
     """
-    if str(path) in BUNDLED:
-        return _HERE / "checkpoints" / str(path)
+    if isinstance(path, str) and path in BUNDLED:
+        return _HERE / "checkpoints" / path
     if not Path(path).is_dir():
         raise BadInput(
             f"no checkpoint directory {str(path)!r}; give a directory with config.json and safetensors files, "

@@ -76,7 +76,7 @@ class Processor:
         Spec: spec/04-prompt.md, spec/09-mrope.md
         """
         text = self.render(messages, add_vision_id=add_vision_id, add_generation_prompt=add_generation_prompt)
-        settings = replace(self.settings, profile=profile) if profile else self.settings
+        settings = self.settings if profile is None else replace(self.settings, profile=profile)
         pictures = []
         for part in media_parts(messages):
             if part.kind == "video":

@@ -164,9 +164,7 @@ def _widened(raw: np.ndarray, stored: str, dtype: np.dtype[np.floating]) -> np.n
     if dtype not in (np.float32, np.float64):
         raise ValueError(f"tensors are read as float32 or float64, not as {dtype}")
     if stored == "BF16":  # the upper half of a float32
-        bits = raw.astype(np.uint32)
-        bits <<= np.uint32(16)  # in place: these arrays are the largest of a run
-        raw = bits.view(np.float32)
+        raw = np.left_shift(raw, 16, dtype=np.uint32).view(np.float32)
     with np.errstate(all="ignore"):  # NaN, infinity and F64 beyond float32 pass through as the casts define
         wide = raw.astype(dtype, copy=False).view()
     wide.flags.writeable = False

@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
             model,
             inputs,
             sources=[Path(printable(path)).name for path in options.image],
-            model_name=Path(os.path.abspath(printable(options.model))).name,  # noqa: PTH100: no link is followed
+            model_name=Path(os.path.abspath(printable(options.model))).name,  # noqa: PTH100
             max_new_tokens=options.max_new_tokens,
             taps=options.taps,
             watch=progress,

@@ -19,9 +19,8 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, or 2 for usage or bad input."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a sign that the terminal lacks is shown as an escape
-            stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a sign that the terminal lacks is shown as an escape
+        sys.stdout.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     try:
         code: int = options.function(options)
@@ -40,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         return _said(
             options,
-            f"not enough memory ({str(error) or 'no further detail'}); take a smaller --max-pixels, fewer pictures, "
+            f"not enough memory ({str(error) or 'no detail'}); take a smaller --max-pixels, fewer pictures, "
             "a shorter prompt or --precision float32",
         )
     return code

@@ -1,4 +1,4 @@
-"""Section 15 - the estimate: which taps will a prompt have, and how large are they, before anything is computed?"""
+"""Section 15 - the estimate: which taps will a prompt have, and how large, before anything is computed?"""
 
 import math
 from collections.abc import Mapping

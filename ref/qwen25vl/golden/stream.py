@@ -21,7 +21,7 @@ EXACT_TYPES = ("I64", "U8", "BOOL")
 """Types whose values a port must meet to the bit."""
 
 HEADER_BYTES_PER_TENSOR = 320
-"""Room kept for each tensor's line of the header: an id of 100 characters, 8 sides of 10 digits, and offsets fit."""
+"""Room kept for each tensor's line of the header: an id of 100 characters and 8 sides of 10 digits fit."""
 
 
 @dataclass
@@ -62,14 +62,14 @@ class TensorWriter:
             raise ValueError(f"need a new name and a type of {list(TYPE_NAMES)}, got {name!r} {array.dtype}")
         kind = TYPE_NAMES[array.dtype.name]
         little = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
-        content = np.ascontiguousarray(little).reshape(-1).view(np.uint8)  # the bytes, not a copy of them
+        content = np.ascontiguousarray(little).reshape(-1).view(np.uint8).data  # no copy
         self.file.write(content)
         self.header[name] = {
             "dtype": kind,
             "shape": list(array.shape),
-            "data_offsets": [self.end, self.end + content.size],
+            "data_offsets": [self.end, self.end + content.nbytes],
         }
-        self.end += content.size
+        self.end += content.nbytes
         return {
             "file": self.path.name,
             "dtype": kind,
