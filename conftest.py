@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent
 # beartype looks at a random item of a container. It gets a generator of its own, bound while it is imported:
 # hypothesis forbids the shared one inside strategies, and a run must repeat.
 with mock.patch.object(random, "getrandbits", random.Random(0).getrandbits):
-    pass
+    import beartype._check.code.codemain  # noqa: F401 - imported for what it binds
 
 install_import_hook("qwen25vl", "beartype.beartype")
 np.seterr(divide="raise", over="raise", invalid="raise")

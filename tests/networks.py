@@ -10,11 +10,12 @@ from qwen25vl.checkpoint.names import expected_shapes
 from qwen25vl.checkpoint.safetensors import StoredTensor
 from qwen25vl.checkpoint.weights import Weights
 from qwen25vl.config import Config, TextConfig, VisionConfig
+from qwen25vl.inputs import Inputs
 from qwen25vl.model import Network, prefill, vocabulary_scores
 from qwen25vl.ops import REFERENCE
 from qwen25vl.precision import FLOAT64, Precision
 from qwen25vl.tap import Tap
-from strategies import SPECIAL_IDS
+from strategies import SPECIAL_IDS, made_inputs
 
 WIDE = replace(REFERENCE, precision=FLOAT64)
 """The reference functions in float64."""
@@ -22,9 +23,9 @@ WIDE = replace(REFERENCE, precision=FLOAT64)
 UNEVEN = Config(
     vision=VisionConfig(
         depth=3,
-        hidden_size=24,
+        hidden_size=32,
         intermediate_size=11,
-        num_heads=3,
+        num_heads=4,
         patch_px=3,
         temporal_patch_f=2,
         merge_p=2,
@@ -86,7 +87,15 @@ def with_tensor(network: Network, name: str, array: np.ndarray) -> Network:
     return replace(network, weights=Weights(Checkpoint(tensors, ()), network.weights.dtype))
 
 
-def every_tap(inputs, network) -> Tap:
+def still_and_clip(config: Config = UNEVEN) -> Inputs:
+    """A prompt with text, a picture, text, a video and text."""
+    m = config.vision.merge_p
+    ids = [20, 5, *[8] * 15, 6, 21, 5, *[9] * 12, 6, 22]
+    rng = np.random.default_rng(0)
+    return made_inputs(config, ids, [(1, 5 * m, 3 * m)], [(2, 2 * m, 3 * m)], [4 / 3], rng)
+
+
+def every_tap(inputs: Inputs, network: Network) -> Tap:
     """Run a prompt and keep everything that it reports, the logits too."""
     tap = Tap()
     hidden, _ = prefill(inputs, network, tap=tap)

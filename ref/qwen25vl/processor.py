@@ -1,5 +1,6 @@
 """Sections 02 to 04 - the processor: from messages to the arrays that the model is given."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +15,12 @@ from qwen25vl.language.mrope import mrope_positions
 from qwen25vl.media.picture import Picture, prepared_picture
 from qwen25vl.media.settings import MediaSettings, read_settings
 from qwen25vl.prompt.layout import expanded_ids
-from qwen25vl.prompt.messages import Message, check_messages, media_parts
+from qwen25vl.prompt.messages import MediaPart, Message, check_messages, media_parts
 from qwen25vl.prompt.template import read_template, rendered_prompt
 from qwen25vl.prompt.tokenizer import Tokenizer, load_tokenizer
+
+PART_SIZES = ("min_pixels", "max_pixels", "resized_height", "resized_width")
+"""Keys of an image part that qwen-vl-utils reads and transformers passes over; here they are refused."""
 
 
 @dataclass(frozen=True)
@@ -77,15 +81,10 @@ class Processor:
         """
         text = self.render(messages, add_vision_id=add_vision_id, add_generation_prompt=add_generation_prompt)
         settings = self.settings if profile is None else replace(self.settings, profile=profile)
-        pictures = []
-        for part in media_parts(messages):
-            if part.kind == "video":
-                raise BadInput(
-                    f"{part.where} is a video; this version reads pictures only: give its frames as images"
-                )
-            pictures.append(
-                prepared_picture(part.source, settings=settings, min_pixels=min_pixels, max_pixels=max_pixels)
-            )
+        pictures = tuple(
+            _part_picture(part, settings=settings, min_pixels=min_pixels, max_pixels=max_pixels)
+            for part in media_parts(messages)
+        )
         ids = expanded_ids(
             self.tokenizer.encode(text),
             image_tokens=[picture.tokens_m for picture in pictures],
@@ -93,7 +92,28 @@ class Processor:
             image_token_id=self.config.image_token_id,
             video_token_id=self.config.video_token_id,
         )
-        return _laid_out(text, ids, tuple(pictures), config=self.config)
+        return _laid_out(text, ids, pictures, config=self.config)
+
+
+def _part_picture(
+    part: MediaPart, *, settings: MediaSettings, min_pixels: int | None, max_pixels: int | None
+) -> Picture:
+    """Prepare the picture of one part of a message; a refusal says which part it is about."""
+    if part.kind == "video":
+        raise BadInput(f"{part.where} is a video; this version reads pictures only: give its frames as images")
+    unread = sorted(set(PART_SIZES).intersection(part.options))
+    if unread:
+        raise BadInput(
+            f"{part.where} holds {unread[0]!r}, which is not read from a part; give min_pixels or max_pixels to "
+            "prepare, for all pictures"
+        )
+    try:
+        return prepared_picture(part.source, settings=settings, min_pixels=min_pixels, max_pixels=max_pixels)
+    except BadInput as refusal:
+        name = repr(os.fspath(part.source)) if isinstance(part.source, str | os.PathLike) else part.where
+        if name in str(refusal):
+            raise
+        raise BadInput(f"{name}: {refusal}") from refusal
 
 
 def _laid_out(text: str, ids: np.ndarray, pictures: tuple[Picture, ...], *, config: Config) -> Inputs:

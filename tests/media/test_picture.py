@@ -59,14 +59,13 @@ def test_i25_limits_of_the_caller_replace_those_of_the_settings_one_by_one():
 
 
 def test_i25_settings_reach_every_step():
-    half = (0.5, 0.5, 0.5)
-    odd = MediaSettings(100, 10_000, 5, 3, 3, half, half, profile="hf-4.49")
+    odd = MediaSettings(100, 10_000, 5, 3, 3, (0.5,) * 3, (0.25,) * 3, profile="hf-4.49")
     picture = prepared_picture(noise(31, 46), settings=odd)
     assert picture.resized_size == (30, 45)
     assert picture.grid == (1, 6, 9)
     assert picture.tokens_m == 6
     assert picture.rows.shape == (54, 3 * 3 * 25)
-    assert picture.rows[0, 0] == np.float32(picture.resized[0, 0, 0] * (1 / 255)) * 2 - 1
+    assert picture.rows[0, 0] == (np.float32(picture.resized[0, 0, 0] * (1 / 255)) - np.float32(0.5)) * 4
     with pytest.raises(BadInput, match="shorter than 15"):
         prepared_picture(noise(14, 46), settings=odd)
 

@@ -116,6 +116,7 @@ def test_i17_the_order_of_the_passes_shows():
     vertical, horizontal = (resampled_rgb(noise, vertical_first=order, **size) for order in (True, False))
     assert np.mean(vertical != horizontal) > 0.1
     np.testing.assert_array_equal(resampled_rgb(noise, **size), vertical)
+    np.testing.assert_array_equal(resized_rgb(noise, **size), vertical)
 
 
 @given(case=resamplings())

@@ -66,8 +66,9 @@ def expected_taps(
                 found.append(ExpectedTap(name, shape, np.dtype(np.int64) if name in INTEGER_TAPS else dtype))
     if not found:  # (X13)
         raise BadInput(
-            f"the taps {taps!r} match none of the {seen} ids of this prompt; give stages, insides, all, or a glob "
-            "such as '*.resid_post' (`qwen25vl names` lists the ids)"
+            f"the taps {taps!r} match none of the {seen} ids of this prompt"
+            + ("" if vision["P"] else ", which has no picture")
+            + "; give stages, insides, all, or a glob such as '*.resid_post' (`qwen25vl names` lists the ids)"
         )
     return found
 

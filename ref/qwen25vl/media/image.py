@@ -119,7 +119,8 @@ def _opened_rgb(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
     try:
         image.load()
         # trap: the same file given by its path is turned by EXIF (I2) and shows what alpha hid (I3)
-        if "A" in image.getbands() or image.info.get("transparency") is not None:
+        transparent = "A" in image.getbands() or image.info.get("transparency") is not None
+        if transparent and not image.mode.startswith("I;16"):
             return on_white(np.array(image.convert("RGBA")))  # (I4)
         return _plain_rgb(image)
     except BadInput:

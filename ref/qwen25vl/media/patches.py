@@ -6,7 +6,7 @@ from jaxtyping import Float32, UInt8
 from qwen25vl.errors import BadInput
 
 RESCALE = 1 / 255
-"""A byte times this is a brightness from 0 to 1 (a product in float64, not a division)."""
+"""A byte times this is a brightness from 0 to 1 [rescale_factor]."""
 
 
 def normalised(

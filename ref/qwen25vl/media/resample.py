@@ -91,7 +91,7 @@ def _resampled_rows(
     image: UInt8[np.ndarray, "height width C"], *, height_px: int
 ) -> UInt8[np.ndarray, "{height_px} width C"]:
     """Resample the height: each output row is a weighted sum of neighbouring input rows."""
-    if height_px == len(image):  # (I17) a side that keeps its length is not filtered
+    if height_px == len(image):  # (I17) and the weights would all be 0 or 1
         return image.copy()
     out = np.empty((height_px, *image.shape[1:]), dtype=np.uint8)
     for i in range(height_px):
