@@ -482,22 +482,30 @@ def _rotation(module: Any, positions: np.ndarray) -> tuple[np.ndarray, np.ndarra
 # ------------------------------------------------------------------------- positions, generation
 
 
-def upstream_positions(config: Config, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
-    """Return upstream's positions and delta of one prompt with pictures (it deviates for video)."""
+def upstream_positions(
+    config: Config,
+    ids: np.ndarray,
+    mask: np.ndarray,
+    image_grids: np.ndarray,
+    video_grids: np.ndarray,
+    second_per_grid: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return upstream's positions and delta of prompts with pictures (it deviates for video).
+
+    It leaves 0 in padding, and counts delta from the length without padding.
+    """
     stand_in = mock.Mock(config=upstream_config(config))
     model = upstream.Qwen2_5_VLModel
     stand_in.get_vision_position_ids = lambda *a, **k: model.get_vision_position_ids(stand_in, *a, **k)
-    kinds = np.where(inputs.ids == config.image_token_id, 1, 0) + np.where(
-        inputs.ids == config.video_token_id, 2, 0
-    )
+    kinds = np.where(ids == config.image_token_id, 1, 0) + np.where(ids == config.video_token_id, 2, 0)
     positions, delta = model.get_rope_index(
         stand_in,
-        torch.from_numpy(inputs.ids),
+        torch.from_numpy(ids),
         torch.from_numpy(kinds),
-        image_grid_thw=torch.from_numpy(inputs.image_grids),
-        video_grid_thw=torch.from_numpy(inputs.video_grids),
-        second_per_grid_ts=torch.from_numpy(inputs.second_per_grid),
-        attention_mask=torch.from_numpy(inputs.mask.astype(np.int64)),
+        image_grid_thw=torch.from_numpy(image_grids),
+        video_grid_thw=torch.from_numpy(video_grids),
+        second_per_grid_ts=torch.from_numpy(second_per_grid),
+        attention_mask=torch.from_numpy(mask.astype(np.int64)),
     )
     return positions.numpy(), delta[:, 0].numpy()
 

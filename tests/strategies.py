@@ -1,6 +1,6 @@
 """What hypothesis draws: structure. The values are filled in by NumPy from a drawn seed."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import hypothesis.strategies as st
 import numpy as np
@@ -89,6 +89,42 @@ def prompts(draw: st.DrawFn, config: Config, *, videos: bool = True) -> Inputs:
         ids += draw_text(draw, config)
     seconds = [draw(st.sampled_from([0.5, 1.0, 4 / 3, 0.4])) for _ in grids["video"]]
     return made_inputs(config, ids or [FIRST_TEXT_ID], grids["image"], grids["video"], seconds, rng)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Several prompts padded to one length: what `mrope_positions` takes."""
+
+    ids: np.ndarray
+    mask: np.ndarray
+    image_grids: np.ndarray
+    video_grids: np.ndarray
+    second_per_grid: np.ndarray
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        return self.ids, self.mask, self.image_grids, self.video_grids, self.second_per_grid
+
+
+@st.composite
+def batches(draw: st.DrawFn, config: Config, *, videos: bool = True) -> Batch:
+    """One to three drawn prompts, padded left or right; grids run on through the batch."""
+    rows = draw(st.lists(prompts(config, videos=videos), min_size=1, max_size=3))
+    side = draw(st.sampled_from(["left", "right"]))
+    # What stands in the padding must not matter: not even an id that announces a picture.
+    filler = draw(st.sampled_from([FIRST_TEXT_ID, config.image_token_id, config.video_token_id]))
+    longest = max(row.ids.shape[1] for row in rows) + draw(st.integers(0, 2))
+    ids = np.full((len(rows), longest), filler, dtype=np.int64)
+    mask = np.zeros(ids.shape, dtype=bool)
+    for b, row in enumerate(rows):
+        count = row.ids.shape[1]
+        place = slice(longest - count, None) if side == "left" else slice(count)
+        ids[b, place], mask[b, place] = row.ids[0], True
+    joined = {
+        name: np.concatenate([getattr(row, name) for row in rows])
+        for name in ("image_grids", "video_grids", "second_per_grid")
+    }
+    return Batch(ids=ids, mask=mask, **joined)
 
 
 def draw_text(draw: st.DrawFn, config: Config) -> list[int]:

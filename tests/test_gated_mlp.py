@@ -14,7 +14,9 @@ from qwen25vl.tap import SILENT, Tap
 
 def layers(width, inner, *, seed, bias=True):
     """Three linear layers of drawn sizes."""
-    shapes = {f"{name}_proj.weight": (inner, width) for name in ("gate", "up")} | {"down_proj.weight": (width, inner)}
+    shapes = {f"{name}_proj.weight": (inner, width) for name in ("gate", "up")} | {
+        "down_proj.weight": (width, inner)
+    }
     if bias:
         shapes |= {"gate_proj.bias": (inner,), "up_proj.bias": (inner,), "down_proj.bias": (width,)}
     return random_arrays(shapes, seed=seed)

@@ -81,7 +81,9 @@ def test_no_two_letters_of_that_run_are_equal(tower):
 
 def shapes_of(prefix):
     """Every word of the shapes of a tower."""
-    return {word.removesuffix("+1") for row in TAP_NAMES if row.id.startswith(prefix) for word in row.shape.split()}
+    return {
+        word.removesuffix("+1") for row in TAP_NAMES if row.id.startswith(prefix) for word in row.shape.split()
+    }
 
 
 def test_the_table_is_in_order_and_holds_every_id_once():

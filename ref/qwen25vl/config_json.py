@@ -17,6 +17,7 @@ from qwen25vl.config_keys import (
     Key,
 )
 from qwen25vl.errors import BadInput
+from qwen25vl.json_file import json_object
 
 MODEL_TYPE = "qwen2_5_vl"
 """The `model_type` at the root; a sub-config says the same, or adds `_text` or `_vision`."""
@@ -32,12 +33,7 @@ def read_config(directory: Path) -> Config:
     path = directory / "config.json"
     if not path.is_file():  # (C11)
         raise BadInput(f"no config.json in {directory}; give the directory of a Qwen2.5-VL checkpoint")
-    try:
-        document = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:  # ValueError: the syntax, or bytes that are not UTF-8
-        raise BadInput(f"{path} is not valid JSON ({error}); download it again") from None
-    if not isinstance(document, dict):
-        raise BadInput(f"{path} must hold a JSON object, got {_shown(document)}")
+    document = json_object(path)
     try:
         return parse_config(document)
     except BadInput as error:

@@ -166,7 +166,7 @@ def test_c24_shards_that_are_not_there_are_named(tmp_path):
     [
         (b"{", "is not valid JSON"),
         (b"\xff\xfe\xfd", "is not valid JSON"),
-        (b"[]", "must hold a weight_map"),
+        (b"[]", "must hold a JSON object"),
         (b"{}", "must hold a weight_map"),
         (b'{"weight_map": {}}', "must hold a weight_map"),
         (b'{"weight_map": {"x": 3}}', "must place x in a file beside it, got 3"),

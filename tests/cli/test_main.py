@@ -177,7 +177,13 @@ def test_a_file_missing_from_a_model_is_named(refused, model_dir, file, says):
     assert str(model_dir) in sentence
 
 
-FILES = ("config.json", "tokenizer.json", "preprocessor_config.json", "chat_template.json", "generation_config.json")
+FILES = (
+    "config.json",
+    "tokenizer.json",
+    "preprocessor_config.json",
+    "chat_template.json",
+    "generation_config.json",
+)
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -200,8 +200,8 @@ def test_a_directory_without_a_template_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("chat_template.json", b"{", "no JSON file that can be read"),
-        ("chat_template.json", b"[]", "must hold a JSON object, got list"),
+        ("chat_template.json", b"{", "is not valid JSON"),
+        ("chat_template.json", b"[]", "must hold a JSON object, got a list"),
         ("chat_template.json", b'{"chat_template": 7}', "chat_template must be a string"),
         (
             "tokenizer_config.json",

@@ -278,7 +278,7 @@ def test_a_malformed_tokenizer_is_refused(tmp_path, content):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("{", "no JSON file that can be read"),
+        ("{", "is not valid JSON"),
         ('{"added_tokens_decoder": []}', "must map ids to"),
         ('{"added_tokens_decoder": {"one": {"content": "a"}}}', "must map ids to"),
         ('{"added_tokens_decoder": {"1": {}}}', "must map ids to"),

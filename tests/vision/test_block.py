@@ -20,7 +20,12 @@ def block_inputs(seed, scale=1.0):
     """A residual stream of two segments, and its angles."""
     rng = np.random.default_rng(seed)
     angles = rng.uniform(-3, 3, (7, VISION.head_dim))
-    return scale * rng.standard_normal((7, VISION.hidden_size)), np.cos(angles), np.sin(angles), np.array([0, 4, 7])
+    return (
+        scale * rng.standard_normal((7, VISION.hidden_size)),
+        np.cos(angles),
+        np.sin(angles),
+        np.array([0, 4, 7]),
+    )
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1e-3, 1.0, 1e3]))
@@ -49,7 +54,9 @@ def test_w10_a_block_that_adds_nothing_hands_the_stream_on():
         WIDE,
         linear=lambda rows, weight, bias=None: np.zeros((len(rows), len(weight))),
     )
-    np.testing.assert_array_equal(vision_block(x, cos, sin, starts, weights, config=VISION, ops=nothing, tap=SILENT), x)
+    np.testing.assert_array_equal(
+        vision_block(x, cos, sin, starts, weights, config=VISION, ops=nothing, tap=SILENT), x
+    )
 
 
 def test_w10_the_norms_use_the_eps_of_the_config():

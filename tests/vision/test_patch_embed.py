@@ -63,7 +63,9 @@ def test_e2_rows_are_widened_not_rounded_to_the_weights():
 
 
 def test_e3_there_is_no_bias():
-    assert patch_embedding(np.zeros((1, 4), np.float32), np.ones((2, 1, 1, 2, 2)), ops=WIDE).tolist() == [[0.0, 0.0]]
+    assert patch_embedding(np.zeros((1, 4), np.float32), np.ones((2, 1, 1, 2, 2)), ops=WIDE).tolist() == [
+        [0.0, 0.0]
+    ]
     seen = []
 
     def linear(x, weight, bias=None):

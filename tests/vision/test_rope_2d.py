@@ -23,7 +23,9 @@ def test_r1_patches_come_block_by_block_and_row_by_row_within():
     # By hand: 4 rows and 6 columns in blocks of 2 x 2.
     got = patch_coordinates(np.array([[1, 4, 6]]), merge_p=2)
     first_blocks = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (0, 3), (1, 2), (1, 3), (0, 4), (0, 5), (1, 4), (1, 5)]
-    assert [tuple(pair) for pair in got.tolist()] == first_blocks + [(row + 2, column) for row, column in first_blocks]
+    assert [tuple(pair) for pair in got.tolist()] == first_blocks + [
+        (row + 2, column) for row, column in first_blocks
+    ]
 
 
 @given(grids_and_merge())
@@ -41,7 +43,9 @@ def test_r1_coordinates_count_patches_and_a_merge_block_is_a_square_of_them(draw
         assert corners.tolist() == [[y, x] for y in range(0, H, merge_p) for x in range(0, W, merge_p)]
         for row in range(merge_p):
             for column in range(merge_p):
-                np.testing.assert_array_equal(blocks[:, row, column] - corners, np.tile((row, column), (len(blocks), 1)))
+                np.testing.assert_array_equal(
+                    blocks[:, row, column] - corners, np.tile((row, column), (len(blocks), 1))
+                )
 
 
 @given(grids_and_merge())

@@ -1,6 +1,5 @@
 """Section 01 - checkpoint directory: which files hold the model, and is every tensor of it there?"""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from qwen25vl.checkpoint.names import canonical_name, expected_shapes, layout
 from qwen25vl.checkpoint.safetensors import StoredTensor, open_file
 from qwen25vl.config import Config
 from qwen25vl.errors import BadInput
+from qwen25vl.json_file import json_object
 
 ONE_FILE = "model.safetensors"
 """A checkpoint in one file. Where it stands beside an index, it wins, as upstream."""
@@ -64,11 +64,7 @@ def _files(directory: Path) -> tuple[tuple[Path, ...], dict[str, str]]:
 
 def _weight_map(path: Path) -> dict[str, str]:
     """The index: tensor name -> file name."""
-    try:
-        index = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path} is not valid JSON ({error}); download it again") from None
-    weight_map = index.get("weight_map") if isinstance(index, dict) else None
+    weight_map = json_object(path).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise BadInput(f"{path} must hold a weight_map from tensor names to file names")
     for name, file in weight_map.items():

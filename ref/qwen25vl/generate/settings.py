@@ -1,10 +1,10 @@
 """Section 11 - generation settings: which ids end an answer?"""
 
-import json
 from pathlib import Path
 
 from qwen25vl.config import Config
 from qwen25vl.errors import BadInput
+from qwen25vl.json_file import json_object
 
 
 def read_stop_ids(directory: Path, config: Config) -> tuple[int, ...]:
@@ -18,11 +18,7 @@ def read_stop_ids(directory: Path, config: Config) -> tuple[int, ...]:
     path = directory / "generation_config.json"
     if not path.is_file():
         return (config.eos_token_id,)
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path} is not valid JSON ({error}); copy it again") from None
-    found = document.get("eos_token_id") if isinstance(document, dict) else None
+    found = json_object(path).get("eos_token_id")
     if found is None:
         return (config.eos_token_id,)
     ids = found if isinstance(found, list) else [found]  # (G2) the releases list two

@@ -1,12 +1,12 @@
 """Section 02 - settings: what does a checkpoint say about its pictures?"""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from qwen25vl.errors import BadInput
+from qwen25vl.json_file import json_object
 from qwen25vl.media.resize import PROFILES
 
 CLASS_DEFAULTS: Mapping[str, object] = {  # (I23)
@@ -121,7 +121,7 @@ def _image_values(directory: Path) -> tuple[dict[str, object], Path]:
     """Find the file that speaks, and read it."""
     combined = directory / "processor_config.json"
     if combined.is_file():
-        nested = _json_object(combined).get("image_processor")
+        nested = json_object(combined).get("image_processor")
         if isinstance(nested, dict):  # (I23) it wins over the older file
             return nested, combined
     older = directory / "preprocessor_config.json"
@@ -130,18 +130,7 @@ def _image_values(directory: Path) -> tuple[dict[str, object], Path]:
             f"{directory} has neither a preprocessor_config.json nor a processor_config.json with an "
             "image_processor in it; copy one from the released checkpoint"
         )
-    return _json_object(older), older
-
-
-def _json_object(path: Path) -> dict[str, object]:
-    """Parse a file that must hold one JSON object."""
-    try:
-        parsed = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path} is not valid JSON ({error}); copy it again") from error
-    if not isinstance(parsed, dict):
-        raise BadInput(f"{path} must hold a JSON object, got {type(parsed).__name__}")
-    return parsed
+    return json_object(older), older
 
 
 def _first(preferred: object, fallback: object) -> object:

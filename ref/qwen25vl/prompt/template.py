@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from qwen25vl.errors import BadInput
+from qwen25vl.json_file import json_object
 from qwen25vl.prompt.messages import Message, part_kind
-from qwen25vl.prompt.tokenizer import json_object
 
 DEFAULT_SYSTEM = "You are a helpful assistant."
 """System prompt of a conversation that brings none. (The text models of the family have a longer one.)"""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen25vl.errors import BadInput
+from qwen25vl.json_file import json_object
 
 if TYPE_CHECKING:
     import tokenizers
@@ -123,17 +124,6 @@ def complete_text(tokenizer: Tokenizer, ids: Sequence[int], *, skip_special_toke
     """
     text = tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
     return text.removesuffix(REPLACEMENT)  # (P19) one sign, however many bytes of a character are there
-
-
-def json_object(path: Path) -> dict[str, Any]:
-    """Content of a JSON file that holds an object, or BadInput."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
-        raise BadInput(f"{path} is no JSON file that can be read ({fault}); download it again") from fault
-    if not isinstance(content, dict):
-        raise BadInput(f"{path} must hold a JSON object, got {type(content).__name__}")
-    return content
 
 
 def _listed_tokens(config: Path) -> list[dict[str, Any]]:
