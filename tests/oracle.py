@@ -7,6 +7,7 @@ up, not imported by symbol. Where torch sees a GPU the models run on it, else on
 import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -19,6 +20,7 @@ from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as upstream
 from qwen25vl.checkpoint.directory import Checkpoint
 from qwen25vl.checkpoint.safetensors import StoredTensor
 from qwen25vl.config import Config, TextConfig, VisionConfig
+from qwen25vl.config_json import read_config
 from qwen25vl.inputs import Inputs
 from qwen25vl.layers.rotary import inverse_frequencies
 
@@ -204,7 +206,9 @@ class _Recorder:
         return np.concatenate(parts, axis=axis)
 
     def keep(self, name: str, tensor: Any) -> None:
-        self.parts[name].append(np.array(tensor.detach().cpu().numpy()))
+        tensor = tensor.detach().cpu()
+        narrow = tensor.dtype in (torch.bfloat16, torch.float16)  # NumPy has no bfloat16
+        self.parts[name].append(np.array((tensor.to(torch.float32) if narrow else tensor).numpy()))
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
@@ -527,3 +531,12 @@ def upstream_greedy(model: Any, inputs: Inputs, *, max_new_tokens: int, stop_ids
         pad_token_id=stop_ids[0],
     )
     return generated[0, inputs.ids.shape[1] :].tolist()
+
+
+def opened_model(directory: Path, *, dtype: str) -> Any:
+    """Let upstream open a checkpoint directory; every tensor of it must find its place."""
+    model, report = transformers.Qwen2_5_VLForConditionalGeneration.from_pretrained(
+        directory, dtype=getattr(torch, dtype), attn_implementation="eager", output_loading_info=True
+    )
+    assert not any(report.values()), report
+    return _with_our_frequencies(model, read_config(directory)).eval().to(DEVICE)

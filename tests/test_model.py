@@ -1,6 +1,6 @@
-"""The whole forward pass against upstream: every tap, in float64."""
+"""The whole forward pass: decoding, the head, what is refused; then every tap against upstream, in float64."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -8,23 +8,112 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 
 from islands import U, disturbed_ops
+from networks import UNEVEN, WIDE, every_tap, random_network, still_and_clip
 from qwen25vl.checkpoint.weights import Weights
 from qwen25vl.generate.greedy import greedy_steps
 from qwen25vl.model import Network, decode_step, prefill, vocabulary_scores
-from qwen25vl.ops import REFERENCE
-from qwen25vl.precision import FLOAT64
 from qwen25vl.tap import Tap
-from strategies import FIRST_TEXT_ID, configs, prompts, with_ids
-
-WIDE = replace(REFERENCE, precision=FLOAT64)
+from strategies import FIRST_TEXT_ID, configs, made_inputs, prompts, with_ids
 
 
-def taps_of(inputs, network):
-    """Run a prompt and return every tap of it."""
-    tap = Tap()
-    hidden, _ = prefill(inputs, network, tap=tap)
-    tap("logits", vocabulary_scores(hidden, network))
-    return tap
+@pytest.mark.parametrize("count", [1, 3])
+def test_d11_a_token_behind_the_prompt_has_its_index_plus_delta_for_a_position(count):
+    network, inputs, tap = random_network(UNEVEN), still_and_clip(), Tap("language.positions")
+    _, cache = prefill(inputs, network)
+    delta = int(inputs.delta[0])
+    assert delta < 0
+    hidden, longer = decode_step(np.arange(20, 20 + count), cache, network, delta=delta, tap=tap)
+    first = inputs.ids.shape[1] + delta
+    assert first == inputs.positions.max() + 1
+    assert tap["language.positions"].tolist() == [list(range(first, first + count))] * 3
+    assert len(hidden) == count
+    again = Tap("language.positions")
+    decode_step(np.array([20]), longer, network, delta=delta, tap=again)
+    assert again["language.positions"].tolist() == [[first + count]] * 3
+
+
+def test_d11_a_pad_id_that_the_model_itself_gives_is_a_token_like_any_other():
+    network, inputs, tap = random_network(UNEVEN), still_and_clip(), Tap("language.embed.out")
+    _, cache = prefill(inputs, network)
+    ids = np.array([UNEVEN.image_token_id, UNEVEN.video_token_id])
+    decode_step(ids, cache, network, delta=int(inputs.delta[0]), tap=tap)
+    table = network.weights["model.embed_tokens.weight"]
+    np.testing.assert_array_equal(tap["language.embed.out"], table[ids])
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_d12_scores_are_products_with_the_head_or_with_the_embedding_where_tied(tied):
+    network = random_network(replace(UNEVEN, tie_word_embeddings=tied))
+    if not tied:  # both matrices are there, and differ
+        assert np.any(network.weights["lm_head.weight"] != network.weights["model.embed_tokens.weight"])
+    head = network.weights["model.embed_tokens.weight" if tied else "lm_head.weight"]
+    hidden = np.random.default_rng(0).standard_normal((3, UNEVEN.text.hidden_size))
+    np.testing.assert_array_equal(vocabulary_scores(hidden, network), WIDE.linear(hidden, head))
+    assert not np.any(vocabulary_scores(np.zeros_like(hidden), network))  # no bias
+
+
+def test_pictures_and_videos_take_their_own_places_whatever_their_order_in_the_prompt():
+    # Video first, then the picture; rows are encoded pictures first.
+    ids = [20, 5, *[9] * 12, 6, 21, 5, *[8] * 15, 6, 22]
+    inputs = made_inputs(UNEVEN, ids, [(1, 10, 6)], [(2, 4, 6)], [1.0], np.random.default_rng(0))
+    tap = every_tap(inputs, random_network(UNEVEN))
+    places = np.array(ids)
+    np.testing.assert_array_equal(tap["language.embed.out"][places == 8], tap["vision.out"][:15])
+    np.testing.assert_array_equal(tap["language.embed.out"][places == 9], tap["vision.out"][15:])
+
+
+def test_no_function_writes_into_what_it_is_given():
+    inputs, network = still_and_clip(), random_network(UNEVEN)
+    for array in vars(inputs).values():
+        if isinstance(array, np.ndarray):
+            array.flags.writeable = False
+    frozen = replace(network, ops=refusing_writes(network.ops))
+    hidden, cache = prefill(inputs, frozen)  # NumPy raises if anybody writes
+    for array in (hidden, *cache.keys, *cache.values):
+        array.flags.writeable = False
+    vocabulary_scores(hidden, frozen)
+    decode_step(np.array([20, 21]), cache, frozen, delta=int(inputs.delta[0]))
+
+
+def test_refusing_writes_refuses_them():
+    # blindness check of the test above
+    def careless(x):
+        x *= 2
+        return x
+
+    with pytest.raises(ValueError, match="read-only"):
+        refusing_writes(replace(WIDE, silu=careless)).silu(np.ones(3))
+
+
+def refusing_writes(ops):
+    """The same operations; what goes into one may not be written to, by it or by anybody later."""
+
+    def guarded(function):
+        def call(*args, **kwargs):
+            for array in [*args, kwargs.get("allowed")]:  # `probs` is there to be filled
+                if isinstance(array, np.ndarray):
+                    array.flags.writeable = False
+            return function(*args, **kwargs)
+
+        return call
+
+    names = [field.name for field in fields(ops) if field.name != "precision"]
+    return replace(ops, **{name: guarded(getattr(ops, name)) for name in names})
+
+
+@pytest.mark.parametrize("batch", ["two rows", "padding"])
+def test_more_than_one_prompt_or_padding_is_refused(batch):
+    inputs = still_and_clip()
+    if batch == "two rows":
+        twice = {name: np.tile(getattr(inputs, name), (2, 1)) for name in ("ids", "mask")}
+        wrong = replace(inputs, positions=np.tile(inputs.positions, (1, 2, 1)), delta=np.zeros(2, int), **twice)
+    else:
+        wrong = replace(inputs, mask=np.where(np.arange(inputs.ids.shape[1]) == 0, False, inputs.mask))
+    with pytest.raises(ValueError, match=r"need one prompt without padding, got mask"):
+        prefill(wrong, random_network(UNEVEN))
+
+
+# ---------------------------------------------------------------------------------------------- oracle
 
 
 @pytest.mark.oracle
@@ -35,7 +124,7 @@ def test_every_tap_equals_upstream_widened_to_float64(data, config, seed):
     inputs = data.draw(prompts(config))
     upstream = oracle.random_model(config, seed=seed)
     want = oracle.upstream_taps(upstream, inputs, widened=True)
-    got = taps_of(inputs, Network(config, Weights(oracle.checkpoint_of(upstream), np.dtype(np.float64)), WIDE))
+    got = every_tap(inputs, Network(config, Weights(oracle.checkpoint_of(upstream), np.dtype(np.float64)), WIDE))
     assert set(got) == set(want)
     for name in got:
         assert got[name].shape == want[name].shape, name
@@ -56,12 +145,12 @@ def test_every_tap_equals_upstream_to_the_accuracy_of_its_float32_islands(data, 
     upstream = oracle.random_model(config, seed=seed)
     weights = Weights(oracle.checkpoint_of(upstream), np.dtype(np.float64))
     want = oracle.upstream_taps(upstream, inputs, widened=False)
-    got = taps_of(inputs, Network(config, weights, WIDE))
+    got = every_tap(inputs, Network(config, weights, WIDE))
     angle = float(
         max(inputs.positions.max(), inputs.image_grids.max(initial=0), inputs.video_grids.max(initial=0))
     )
     disturbed = [
-        taps_of(inputs, Network(config, weights, disturbed_ops(draw, largest_angle=angle))) for draw in range(3)
+        every_tap(inputs, Network(config, weights, disturbed_ops(draw, largest_angle=angle))) for draw in range(3)
     ]
     for name in got:
         allowed = max(np.max(np.abs(noisy[name] - got[name])) for noisy in disturbed)

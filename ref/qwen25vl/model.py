@@ -78,7 +78,7 @@ def decode_step(
     """Run text tokens that follow the tokens of a cache.
 
     Args:
-        ids: the new tokens.
+        ids: the new tokens. A pad id among them is a token like any other: no vision row takes its place.
         delta: of the prompt: a token at index i of the sequence has position i + delta on all three axes.
 
     Spec: spec/10-decoder.md (D11)

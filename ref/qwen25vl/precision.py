@@ -11,8 +11,9 @@ from qwen25vl.errors import BadInput
 class Precision:
     """A named format for weights and activations.
 
-    `dtype` is the NumPy type in which arrays of this precision are held. A composed function gets its
-    precision through `ops`; the small functions of `layers` follow the type of their arrays.
+    `dtype` is the NumPy type in which arrays of this precision are held, between all steps and within them (N1);
+    the two constants that upstream holds in float32 are widened, never recomputed (N2). A composed function gets
+    its precision through `ops`; the small functions of `layers` follow the type of their arrays.
 
     Spec: spec/00-notation.md (N1, N2)
     """

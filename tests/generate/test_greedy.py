@@ -28,18 +28,18 @@ def text_prompt(*ids):
     return made_inputs(UNEVEN, list(ids), [], [], [], np.random.default_rng(0))
 
 
-def tall_picture():
+def compact_picture():
     """A prompt whose delta differs from that of `still_and_clip` and of text."""
-    return made_inputs(UNEVEN, [20, 5, *[8] * 14, 6, 21], [(1, 14, 4)], [], [], np.random.default_rng(1))
+    return made_inputs(UNEVEN, [20, 5, *[8] * 12, 6, 21], [(1, 6, 8)], [], [], np.random.default_rng(1))
 
 
 def wide_picture():
-    """The same numbers of tokens as `tall_picture`, another grid, other pixels."""
-    return made_inputs(UNEVEN, [20, 5, *[8] * 14, 6, 21], [(1, 2, 28)], [], [], np.random.default_rng(2))
+    """The same numbers of tokens as `compact_picture`, another grid, other pixels."""
+    return made_inputs(UNEVEN, [20, 5, *[8] * 12, 6, 21], [(1, 4, 12)], [], [], np.random.default_rng(2))
 
 
 def test_g1_of_equal_scores_the_lowest_id_is_taken():
-    # Rows 7 and 4 of the head read one channel, 12 and 9 its negative, all others nothing: one pair wins, exactly tied.
+    # Rows 7 and 4 of the head read one channel, 12 and 9 its negative, the others nothing: one pair wins, tied.
     head = np.zeros((UNEVEN.text.vocab_size, UNEVEN.text.hidden_size))
     head[[7, 4], 0], head[[12, 9], 0] = 1, -1
     network = with_tensor(random_network(UNEVEN), "lm_head.weight", head)
@@ -61,6 +61,8 @@ def test_g1_each_step_takes_the_best_score_of_the_sequence_so_far(seed):
         # Another grouping of the same sums: see tests/vision/test_encoder.py.
         np.testing.assert_allclose(step.logits, scores, rtol=0, atol=1e-12 * np.max(np.abs(scores)))
         assert step.logits[step.id] == np.max(step.logits)
+        if step.id in (UNEVEN.image_token_id, UNEVEN.video_token_id):
+            return  # in a longer prompt it would announce a picture; see test_d11_...
         ids.append(step.id)
 
 
@@ -102,7 +104,7 @@ def test_g3_a_stop_at_the_limit_is_still_a_stop():
 
 def test_g4_a_second_generation_never_sees_the_first_ones_delta():
     network = random_network(UNEVEN)
-    prompts = [still_and_clip(), tall_picture(), wide_picture(), text_prompt(20, 21)]
+    prompts = [still_and_clip(), compact_picture(), wide_picture(), text_prompt(20, 21)]
     assert len({int(prompt.delta[0]) for prompt in prompts}) == 4  # else a wrong delta could not show
     alone = [decoded(prompt, random_network(UNEVEN)) for prompt in prompts]
     for order in ([0, 1, 2, 3], [3, 2, 1, 0], [1, 1, 2, 1]):
@@ -112,7 +114,7 @@ def test_g4_a_second_generation_never_sees_the_first_ones_delta():
 
 def test_g4_two_generations_may_take_turns():
     network = random_network(UNEVEN)
-    prompts = [still_and_clip(), tall_picture(), text_prompt(20, 21)]
+    prompts = [still_and_clip(), compact_picture(), text_prompt(20, 21)]
     alone = [decoded(prompt, network) for prompt in prompts]
     running = [greedy_steps(prompt, network, stop_ids=NEVER, max_new_tokens=6) for prompt in prompts]
     together = list(zip_longest(*running))
@@ -122,7 +124,7 @@ def test_g4_two_generations_may_take_turns():
 
 def test_g4_the_delta_decides():
     # blindness check: with another delta every step but the first, which is the prompt's, comes out otherwise
-    network, inputs = random_network(UNEVEN), tall_picture()
+    network, inputs = random_network(UNEVEN), compact_picture()
     wrong = decoded(replace(inputs, delta=inputs.delta + 1), network)
     right = decoded(inputs, network)
     np.testing.assert_array_equal(wrong[0].logits, right[0].logits)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from networks import UNEVEN
+from qwen25vl.config import QWEN25_VL_7B, QWEN25_VL_32B
 from qwen25vl.errors import BadInput
 from qwen25vl.generate.settings import read_stop_ids
 
@@ -32,11 +33,9 @@ def test_g2_without_one_the_end_token_of_the_config_counts(tmp_path):
 
 
 @pytest.mark.data
-def test_g2_the_released_file_ends_at_im_end_and_at_endoftext(data_dir, tmp_path):
-    from qwen25vl.config import QWEN25_VL_7B
-
-    (file,) = [path for path in data_dir.rglob("generation_config.json")][:1]
-    assert read_stop_ids(file.parent, QWEN25_VL_7B) == (151645, 151643)
+@pytest.mark.parametrize(("size", "config"), [("7b", QWEN25_VL_7B), ("32b", QWEN25_VL_32B)])
+def test_g2_the_released_files_end_at_im_end_and_at_endoftext(data_dir, size, config):
+    assert read_stop_ids(data_dir / f"qwen2.5-vl-{size}-instruct", config) == (151645, 151643)
 
 
 @pytest.mark.parametrize("found", [[], "36", [36, "12"], [True], -1, [37], 1.0, {"a": 1}], ids=str)
@@ -45,6 +44,7 @@ def test_ids_that_are_none_are_refused(tmp_path, found):
         written(tmp_path, {"eos_token_id": found})
 
 
-def test_a_broken_file_is_refused(tmp_path):
-    with pytest.raises(BadInput, match=r"generation_config.json is not valid JSON .*; copy it again"):
-        written(tmp_path, "{")
+@pytest.mark.parametrize(("text", "message"), [("{", "is not valid JSON"), ("[36]", "must hold a JSON object")])
+def test_a_broken_file_is_refused(tmp_path, text, message):
+    with pytest.raises(BadInput, match=rf"generation_config.json {message}"):
+        written(tmp_path, text)

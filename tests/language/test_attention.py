@@ -13,7 +13,8 @@ from qwen25vl.tap import SILENT, Tap
 
 TEXT = UNEVEN.text
 E, N, K, d = TEXT.hidden_size, TEXT.num_attention_heads, TEXT.num_key_value_heads, TEXT.head_dim
-seeds = st.integers(0, 2**32 - 1)
+PROJECTIONS = [("q", N, 0), ("k", K, 100), ("v", K, 200)]
+"""Name, heads, and the first of the numbers that tell its channels apart."""
 
 
 def layers(*, seed=0, **changes):
@@ -50,8 +51,9 @@ def run(L, past, *, arrays=None, seed=0, tap=SILENT, x=None):
 
 def test_d3_queries_keys_and_values_have_a_bias_and_lie_head_by_head():
     tap = Tap()
-    run(2, 0, arrays=layers(**still(), q_proj__bias=np.arange(72.0), k_proj__bias=100 + np.arange(24.0), v_proj__bias=200 + np.arange(24.0)), tap=tap)  # fmt: skip
-    for name, heads, first in (("q", N, 0), ("k", K, 100), ("v", K, 200)):
+    biases = {f"{name}_proj__bias": first + np.arange(float(heads * d)) for name, heads, first in PROJECTIONS}
+    run(2, 0, arrays=layers(**still(), **biases), tap=tap)
+    for name, heads, first in PROJECTIONS:
         want = first + np.arange(float(heads * d)).reshape(heads, d)
         assert tap[name].tolist() == [want.tolist()] * 2, name
 

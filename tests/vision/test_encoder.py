@@ -16,9 +16,10 @@ from qwen25vl.vision.merger import merged_tokens
 from qwen25vl.vision.rope_2d import patch_coordinates, vision_rotation
 from strategies import configs, grids_m
 
-# A few products of at most 128 terms in each of 3 blocks, all of size about 1: a part that is encoded alone differs
-# by at most their roundings, spread by the blocks. 1e-12 is 9,000 units of 1; a neighbour seen moves 1e-3 and more.
 SAME = 1e-12
+"""How far a part that is encoded alone may differ, relative to its largest value: the same sums, which a matrix
+product of fewer rows may group otherwise. A block makes a few products of at most 128 terms; 1e-12 is 9,000
+roundings. A neighbour that is seen moves 1e-3 and more."""
 
 
 def encode(config, grids, *, seed=0, rows=None, ops=WIDE, tap=SILENT):

@@ -1,5 +1,7 @@
 """Window order, frame boundaries, and the moving of merge blocks: integers, compared exactly."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -50,7 +52,7 @@ def test_w0_the_order_is_a_permutation(grids, window_m):
 def test_w1_a_window_never_spans_two_frames_nor_two_media(grids, window_m):
     order, starts = window_order(grids, window_m=window_m)
     where = places(grids, window_m)
-    for first, end in zip(starts[:-1], starts[1:], strict=True):
+    for first, end in pairwise(starts):
         assert len({where[token][:2] for token in order[first:end]}) == 1
 
 
@@ -58,7 +60,7 @@ def test_w1_a_window_never_spans_two_frames_nor_two_media(grids, window_m):
 def test_w1_a_window_is_a_square_of_neighbours(grids, window_m):
     order, starts = window_order(grids, window_m=window_m)
     where = places(grids, window_m)
-    for first, end in zip(starts[:-1], starts[1:], strict=True):
+    for first, end in pairwise(starts):
         rows = {where[token][4] for token in order[first:end]}
         columns = {where[token][5] for token in order[first:end]}
         assert max(rows) - min(rows) < window_m

@@ -22,8 +22,8 @@ SCHEMA = "qwen25vl-golden"
 WORKSHOP = ".qwen25vl-golden-"
 """How the hidden directory beside `out` begins in which a golden is put together; a random end makes it unique."""
 
-ATTEMPTS = 10
-"""How often a finished golden is put in place while others keep putting theirs there."""
+OLDER = "older"
+"""What an older golden is called there, until its successor is in place."""
 
 
 def check_replaceable(out: Path) -> None:
@@ -35,7 +35,8 @@ def check_replaceable(out: Path) -> None:
 
     Spec: spec/15-golden-values.md (X6)
     """
-    _check_golden(out, name=str(out))
+    with _alone(out.absolute().parent):
+        _check_golden(out, name=str(out))
     if out.exists() and (os.path.ismount(out) or Path.cwd().is_relative_to(out.resolve())):
         raise BadInput(
             f"{str(out)!r} is the current directory or above it, or a mount point, and cannot be replaced; name a "
@@ -72,8 +73,8 @@ def replacing(out: Path) -> Iterator[Path]:
             "directory"
         ) from error
     finally:
-        if workshop is not None and (os.path.lexists(out) or not list(workshop.glob("older-*"))):
-            shutil.rmtree(workshop, ignore_errors=True)  # never the only golden that there is
+        if workshop is not None and not os.path.lexists(workshop / OLDER):
+            shutil.rmtree(workshop, ignore_errors=True)
         with contextlib.suppress(OSError):  # not empty: the golden is there, or another run's
             for path in missing:
                 path.rmdir()
@@ -81,21 +82,32 @@ def replacing(out: Path) -> Iterator[Path]:
 
 def _put_in_place(new: Path, out: Path, *, workshop: Path) -> None:
     """Move what is there aside and the new golden in; if that fails, move the old one back. (X1)"""
-    for attempt in range(ATTEMPTS):
-        older = workshop / f"older-{attempt}"
+    older = workshop / OLDER
+    with _alone(out.absolute().parent):
         try:
             with contextlib.suppress(FileNotFoundError):
                 out.rename(older)
             _check_golden(older, name=str(out))  # (X6) again: it may have come there meanwhile
             new.rename(out)
-            return
-        except BaseException as error:
-            is_ours_to_restore = os.path.lexists(older) and not os.path.lexists(out)
-            if is_ours_to_restore:
-                older.rename(out)
-            if is_ours_to_restore or not isinstance(error, OSError) or attempt == ATTEMPTS - 1:
-                raise
-            # another run was quicker: replace what it wrote
+        finally:
+            if os.path.lexists(older):  # if this move fails too, the workshop stays: it holds the only golden
+                older.rename(workshop / "replaced" if os.path.lexists(out) else out)
+
+
+@contextlib.contextmanager
+def _alone(parent: Path) -> Iterator[None]:
+    """Let one run at a time look at, or move, what stands in a directory.
+
+    The system takes the lock back if a run dies. Where there are no such locks, runs do without.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl  # not on Windows
+
+            handle = os.open(parent, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def _check_golden(path: Path, *, name: str) -> None:

@@ -46,7 +46,11 @@ class TensorWriter:
         """Open the file and leave room for the header."""
         self.room = (self.most + 1) * HEADER_BYTES_PER_TENSOR // 8 * 8
         self.file = self.path.open("wb")
-        self.file.write(self.room.to_bytes(8, "little") + b" " * self.room)
+        try:
+            self.file.write(self.room.to_bytes(8, "little") + b" " * self.room)
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
         return self
 
     def add(self, name: str, array: np.ndarray) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def mrope_rotation(
     Source: transformers 5.23.0 Qwen2_5_VLRotaryEmbedding, recomposition_frequencies
     Spec: spec/09-mrope.md (T10, T11)
     """
-    frequencies = inverse_frequencies(width=head_dim, theta=theta).astype(dtype)  # [d/2]
+    frequencies = inverse_frequencies(width=head_dim, theta=theta).astype(dtype)  # (N2) [d/2]
     axis = np.repeat([0, 1, 2], sections)  # (T10) contiguous, [d/2]: the first frequencies follow time
     half = positions[axis].T.astype(dtype) * frequencies  # [L, d/2]
     whole = np.concatenate([half, half], axis=-1)  # (T11) channel j pairs with j + d/2

@@ -29,10 +29,10 @@ def attention(
             model, so nobody holds those of all heads unless somebody asked.
 
     Source: transformers 5.23.0 modeling_qwen2_5_vl.py, eager_attention_forward
-    Spec: spec/00-notation.md (N10, N11)
+    Spec: spec/00-notation.md (N10, N11, N13)
     """
     heads_per_kv = q.shape[1] // k.shape[1]
-    scale = q.dtype.type(1 / math.sqrt(q.shape[2]))
+    scale = q.dtype.type(1 / math.sqrt(q.shape[2]))  # (N13)
 
     mixed = np.empty_like(q)
     for n in range(q.shape[1]):

@@ -1,4 +1,4 @@
-"""Section 00 - linear layers: the matrix product, and the gated MLP made of three of them."""
+"""Section 00 - linear layers: one matrix product, with or without a bias."""
 
 import numpy as np
 from jaxtyping import Float

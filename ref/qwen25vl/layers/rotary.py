@@ -22,7 +22,7 @@ def inverse_frequencies(*, width: int, theta: float) -> Float32[np.ndarray, " ha
     """
     exponent = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
     # trap: PyTorch's own float32 power is one unit in the last place off at a few exponents, and which
-    # ones depends on the machine. The correctly rounded power is taken here.
+    # ones depends on the machine; the frequency is then up to two off. The correctly rounded power is taken here.
     power = np.power(np.float64(theta), exponent.astype(np.float64)).astype(np.float32)
     return np.float32(1) / power  # (N8)
 

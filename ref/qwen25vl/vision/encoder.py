@@ -37,7 +37,7 @@ def encoded_vision(
         ValueError: if the grids do not account for every row.
 
     Source: paper 2.1.1; transformers 5.23.0 Qwen2_5_VisionTransformerPretrainedModel.forward
-    Spec: spec/07-windows.md (W4, W5, W11), spec/08-merger.md (M4)
+    Spec: spec/07-windows.md (W4, W5, W11, W12), spec/08-merger.md (M4)
     """
     if len(rows) != np.sum(np.prod(grids, axis=1)):
         raise ValueError(f"grids {grids.tolist()} need {np.sum(np.prod(grids, axis=1))} rows, got {len(rows)}")
@@ -50,7 +50,7 @@ def encoded_vision(
         dtype=ops.precision.dtype,
     )
     grids_m = grids // np.array([1, config.merge_p, config.merge_p])
-    order, starts_m = window_order(grids_m, window_m=config.window_m)
+    order, starts_m = window_order(grids_m, window_m=config.window_m)  # (W12) not window_px
     windows = starts_m * config.merge_unit  # in patches, like everything that follows
     frames = frame_starts(grids)
 

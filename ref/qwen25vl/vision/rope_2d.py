@@ -55,7 +55,7 @@ def vision_rotation(
     Source: transformers 5.23.0 Qwen2_5_VLVisionRotaryEmbedding
     Spec: spec/06-rotary-2d.md (R3, R4)
     """
-    frequencies = inverse_frequencies(width=head_dim // 2, theta=theta).astype(dtype)  # [d/4]
+    frequencies = inverse_frequencies(width=head_dim // 2, theta=theta).astype(dtype)  # (N2) [d/4]
     angles = coordinates[:, :, np.newaxis].astype(dtype) * frequencies  # [P, 2, d/4]
     half = angles.reshape(len(coordinates), head_dim // 2)  # (R3) rows first, then columns
     whole = np.concatenate([half, half], axis=-1)  # (R4) channel j pairs with j + d/2

@@ -21,7 +21,7 @@ def window_order(
         ValueError: if a grid has an empty side, or `window_m` is not positive.
 
     Source: paper 2.1.1; transformers 5.23.0 vision_utils.py, get_vision_window_index
-    Spec: spec/07-windows.md (W1 to W5)
+    Spec: spec/07-windows.md (W0 to W3)
     """
     if window_m <= 0 or np.any(grids <= 0):
         raise ValueError(f"need positive sides, got {window_m=} and {grids.tolist()=}")
