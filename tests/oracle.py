@@ -5,8 +5,12 @@ up, not imported by symbol. Where torch sees a GPU the models run on it, else on
 """
 
 import contextlib
+import copy
+import functools
+import json
+import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -14,9 +18,14 @@ from unittest import mock
 import numpy as np
 import torch
 import transformers
+from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import vision_utils
 from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as upstream
+from transformers.models.qwen2_vl import image_processing_pil_qwen2_vl as upstream_pictures
+from transformers.utils.chat_template_utils import render_jinja_template
 
+from checkpoint_files import new_name
 from qwen25vl.checkpoint.directory import Checkpoint
 from qwen25vl.checkpoint.safetensors import StoredTensor
 from qwen25vl.config import Config, TextConfig, VisionConfig
@@ -118,13 +127,10 @@ def upstream_frequencies(config: Config) -> tuple[np.ndarray, np.ndarray]:
 def checkpoint_of(model: Any) -> Checkpoint:
     """Give our side the very same weights, without a detour over the disk."""
     tensors = {}
-    for name, tensor in model.state_dict().items():
-        released = name.replace("model.visual.", "visual.").replace("model.language_model.", "model.")
-        if released == "lm_head.weight" and model.config.tie_word_embeddings:
-            continue
+    for name, tensor in _released_state(model).items():
         array = tensor.detach().cpu().numpy()
         kind = {"float64": "F64", "float32": "F32"}[str(array.dtype)]
-        tensors[released] = StoredTensor(name=released, dtype=kind, shape=array.shape, raw=array)
+        tensors[name] = StoredTensor(name=name, dtype=kind, shape=array.shape, raw=array)
     return Checkpoint(tensors=tensors, files=())
 
 
@@ -540,3 +546,196 @@ def opened_model(directory: Path, *, dtype: str) -> Any:
     )
     assert not any(report.values()), report
     return _with_our_frequencies(model, read_config(directory)).eval().to(DEVICE)
+
+
+# --------------------------------------------------------------------------------------- checkpoints
+
+
+def _random_upstream(config: Config, *, dtype: str, seed: int = 0) -> Any:
+    """An upstream model, every parameter random in `dtype`."""
+    torch.manual_seed(seed)
+    model = transformers.Qwen2_5_VLForConditionalGeneration(upstream_config(config))
+    model.to(getattr(torch, dtype))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_()
+    return model
+
+
+def _released_state(model: Any) -> dict[str, Any]:
+    """Its tensors by released name; a tied matrix once."""
+    state = model.state_dict()
+    if model.config.tie_word_embeddings:
+        del state["lm_head.weight"]
+    return {
+        name.replace("model.visual.", "visual.").replace("model.language_model.", "model."): tensor
+        for name, tensor in state.items()
+    }
+
+
+def upstream_shapes(config: Config) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of the model that upstream builds."""
+    return {name: tuple(t.shape) for name, t in _released_state(_random_upstream(config, dtype="float32")).items()}
+
+
+def saved_checkpoint(
+    directory: Path, config: Config, *, dtype: str, layout: str, max_shard_size: str
+) -> dict[str, np.ndarray]:
+    """Save a random model as upstream does; its tensors as float32, by released name.
+
+    transformers 5 writes the released names by itself. The new layout, which 4.52 and later 4.x wrote, is
+    made by renaming.
+    """
+    model = _random_upstream(config, dtype=dtype)
+    model.save_pretrained(directory, max_shard_size=max_shard_size)
+    if layout == "new":
+        _rename_files(directory)
+    return {name: tensor.float().cpu().numpy() for name, tensor in _released_state(model).items()}
+
+
+def _rename_files(directory: Path) -> None:
+    """Put every file of a checkpoint into the new layout."""
+    for path in directory.glob("*.safetensors"):
+        tensors = {new_name(name): tensor.clone() for name, tensor in load_file(path).items()}
+        path.unlink()
+        save_file(tensors, path)
+    index = directory / "model.safetensors.index.json"
+    if index.exists():
+        document = json.loads(index.read_text())
+        document["weight_map"] = {new_name(name): file for name, file in document["weight_map"].items()}
+        index.write_text(json.dumps(document))
+
+
+def loaded_checkpoint(directory: Path) -> dict[str, np.ndarray]:
+    """Load a checkpoint with upstream, refusing what it would let pass; its tensors by released name."""
+    model, info = transformers.Qwen2_5_VLForConditionalGeneration.from_pretrained(
+        directory, output_loading_info=True
+    )
+    assert not any(info.values()), info
+    return {name: tensor.float().cpu().numpy() for name, tensor in _released_state(model).items()}
+
+
+def loaded_head(directory: Path) -> tuple[np.ndarray, bool]:
+    """The output matrix that upstream would use, and whether it is the embedding itself."""
+    model = transformers.Qwen2_5_VLForConditionalGeneration.from_pretrained(directory)
+    head, embedding = model.get_output_embeddings().weight, model.get_input_embeddings().weight
+    return head.detach().float().cpu().numpy(), head is embedding
+
+
+def saved_config(directory: Path, config: Config) -> dict[str, Any]:
+    """Save config.json as upstream does, nested and without what equals its defaults; what it wrote."""
+    upstream_config(config).save_pretrained(directory)
+    return dict(json.loads((directory / "config.json").read_text()))
+
+
+def class_defaults() -> dict[str, dict[str, Any]]:
+    """What upstream takes for each key that a config.json leaves out."""
+    return upstream_reading({"model_type": "qwen2_5_vl"})
+
+
+def upstream_reading(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What upstream understands a config.json to say: `root`, `text` and `vision`, by its own keys."""
+    read = transformers.Qwen2_5_VLConfig.from_dict(copy.deepcopy(dict(document)))
+    eos = transformers.GenerationConfig.from_model_config(read).eos_token_id
+    return {
+        "root": {**read.to_dict(), "eos_token_id": eos},
+        "text": read.text_config.to_dict(),
+        "vision": read.vision_config.to_dict(),
+    }
+
+
+# ------------------------------------------------------------------------------------------ pictures
+
+
+def smart_resize(height, width, *, factor, min_pixels, max_pixels):
+    """`(height, width)` of the pinned transformers: profile hf."""
+    return upstream_pictures.smart_resize(height, width, factor, min_pixels, max_pixels)
+
+
+def _pil_processor(**settings):
+    return upstream_pictures.Qwen2VLImageProcessorPil(**settings)
+
+
+def pil_processor_rows(images, **settings):
+    """Rows `[P, D]` and grids `[n, 3]` of the PIL image processor; `images`: paths, Pillow images, arrays."""
+    out = _pil_processor(**settings)(images=images, return_tensors="np")
+    return np.asarray(out["pixel_values"]), np.asarray(out["image_grid_thw"])
+
+
+def pil_processor_rgb(image):
+    """The bytes `[height, width, 3]` that the PIL image processor works on, before resizing."""
+    (channels_first,) = _pil_processor()._prepare_image_like_inputs([image], do_convert_rgb=True)
+    return np.moveaxis(channels_first, 0, -1)
+
+
+def save_processor_config(directory, **settings):
+    """Write processor_config.json the way a transformers 5 processor nests its image processor."""
+    nested = upstream_pictures.Qwen2VLImageProcessorPil(**settings).to_dict()
+    (directory / "processor_config.json").write_text(json.dumps({"image_processor": nested}))
+
+
+def save_preprocessor_config(directory, **settings):
+    """Write preprocessor_config.json as transformers 5 saves an image processor alone."""
+    _pil_processor(**settings).save_pretrained(directory)
+
+
+# ------------------------------------------------------------------------------------------- prompts
+
+
+def hf_template(directory: Path) -> str:
+    """Return the chat template that upstream's processor takes from a directory."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        template = transformers.Qwen2_5_VLProcessor.get_processor_dict(str(directory))[0]["chat_template"]
+    assert isinstance(template, str)
+    return template
+
+
+def hf_chat_template(
+    template: str, messages: Sequence[Any], *, add_generation_prompt: bool, add_vision_id: bool
+) -> str:
+    """Return upstream's rendering of one conversation."""
+    rendered, _ = render_jinja_template(
+        conversations=[list(messages)],
+        chat_template=template,
+        add_generation_prompt=add_generation_prompt,
+        add_vision_id=add_vision_id,
+    )
+    return str(rendered[0])
+
+
+def hf_tokenizer_ids(directory: Path, text: str) -> list[int]:
+    """Return the ids of upstream's tokenizer, loaded from the same directory."""
+    return list(_tokenizer(directory)(text)["input_ids"])
+
+
+def hf_decoded(directory: Path, ids: Sequence[int], *, skip_special_tokens: bool) -> str:
+    """Return the text of upstream's tokenizer for ids."""
+    return str(_tokenizer(directory).decode(list(ids), skip_special_tokens=skip_special_tokens))
+
+
+def hf_processor_ids(
+    directory: Path, messages: Sequence[Any], images: Sequence[np.ndarray]
+) -> tuple[list[int], list[int]]:
+    """Return the ids of a prompt with images from upstream's whole processor, and each image's tokens."""
+    processor = _processor(directory)
+    text = processor.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+    batch = processor(text=[text], images=[Image.fromarray(image) for image in images], return_tensors="np")
+    merge_unit = processor.image_processor.merge_size**2
+    return batch["input_ids"][0].tolist(), (batch["image_grid_thw"].prod(axis=1) // merge_unit).tolist()
+
+
+def _processor(directory: Path) -> Any:
+    """Build upstream's processor without its video half, which needs torchvision."""
+    with mock.patch.object(transformers.Qwen2_5_VLProcessor, "check_argument_for_proper_class", return_value=None):
+        return transformers.Qwen2_5_VLProcessor(
+            image_processor=upstream_pictures.Qwen2VLImageProcessorPil.from_pretrained(str(directory)),
+            tokenizer=_tokenizer(directory),
+            video_processor=mock.Mock(spec=[]),
+            chat_template=hf_template(directory),
+        )
+
+
+@functools.cache
+def _tokenizer(directory: Path) -> Any:
+    return transformers.AutoTokenizer.from_pretrained(str(directory))

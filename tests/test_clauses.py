@@ -65,13 +65,17 @@ def faults(root: Path) -> list[str]:
 
     in_code = {clause for text in code.values() for clause in mentions(text)}
     in_tests = {clause for text in tests.values() for clause in tested(text)}
-    found += [f"{clause} of {page} has no tag in the code" for clause, page in homes.items() if clause not in in_code]
+    found += [
+        f"{clause} of {page} has no tag in the code" for clause, page in homes.items() if clause not in in_code
+    ]
     found += [f"{clause} of {page} has no test" for clause, page in homes.items() if clause not in in_tests]
     for path, text in (*code.items(), *pages.items()):
         strange = sorted(set(mentions(text)) - set(homes))
         found += [f"{path.name} mentions {clause}, which is on no page" for clause in strange]
     for path, text in tests.items():
-        found += [f"{path.name} tests {clause}, which is on no page" for clause in sorted(set(tested(text)) - set(homes))]
+        found += [
+            f"{path.name} tests {clause}, which is on no page" for clause in sorted(set(tested(text)) - set(homes))
+        ]
 
     for path, text in code.items():
         for page, clauses in PAGE_NAME.findall(text):
@@ -131,7 +135,11 @@ def test_a_sound_tree_has_no_faults(tmp_path):
         ("tests/test_a.py", "def test_w1_to_w3_are_so(): ...\n", "test_a.py tests W3, which is on no page"),
         ("tests/vision/test_b.py", "def test_v1_is_so(): ...\n", "test_b.py tests V1, which is on no page"),
         ("spec/07-windows.md", "- **(W1)**\n- **(W2)**\n- **(W2)**\n", "W2 is used 2 times"),
-        ("spec/07-windows.md", "- **(W1)**\n- **(W2)** see (W7)\n", "07-windows.md mentions W7, which is on no page"),
+        (
+            "spec/07-windows.md",
+            "- **(W1)**\n- **(W2)** see (W7)\n",
+            "07-windows.md mentions W7, which is on no page",
+        ),
         ("spec/08-merger.md", "- **(W1)**\n", "W1 is used 2 times"),
         ("spec/08-merger.md", "- **(W3)**\n", "letter W has 2 of the other"),
         ("spec/07-windows.md", "- **(W1)**\n- **(W2)**\n- **(X1)**\n", "page 07-windows.md has 2 of the other"),

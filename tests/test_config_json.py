@@ -439,9 +439,9 @@ def test_c11_a_directory_without_config_json_is_named(tmp_path, name):
 
 @pytest.mark.oracle
 def test_c2_the_table_is_upstreams():
-    import oracle_checkpoint
+    import oracle
 
-    want = oracle_checkpoint.class_defaults()
+    want = oracle.class_defaults()
     for name, keys in (("vision", VISION_KEYS), ("text", TEXT_KEYS), ("root", TOKEN_KEYS)):
         assert {key.key: as_json(key.default) for key in keys} == {
             key.key: as_json(want[name][key.key]) for key in keys
@@ -454,9 +454,9 @@ def test_c2_the_table_is_upstreams():
 @pytest.mark.oracle
 @every_config
 def test_c1_what_upstream_saves_is_read_back(tmp_path, config):
-    import oracle_checkpoint
+    import oracle
 
-    oracle_checkpoint.saved_config(tmp_path, config)
+    oracle.saved_config(tmp_path, config)
     assert read_config(tmp_path) == config
 
 
@@ -499,9 +499,9 @@ def documents(draw):
 @pytest.mark.oracle
 @given(document=documents())
 def test_c7_whatever_a_file_says_is_understood_as_upstream_understands_it(document):
-    import oracle_checkpoint
+    import oracle
 
-    want = oracle_checkpoint.upstream_reading(document)
+    want = oracle.upstream_reading(document)
     found = parse_config(document)
     for part, name, keys in (
         (found.vision, "vision", VISION_KEYS),

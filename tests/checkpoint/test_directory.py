@@ -69,11 +69,9 @@ def test_c23_a_head_that_repeats_the_embedding_is_left_out(tmp_path):
 @pytest.mark.parametrize("max_shard_size", ["10GB", "1MB"], ids=["one", "sharded"])
 @pytest.mark.parametrize("config", [TINY, UNTIED], ids=["tied", "untied"])
 def test_c24_what_upstream_saves_opens_and_equals_its_state_dict(tmp_path, config, max_shard_size, layout, dtype):
-    import oracle_checkpoint
+    import oracle
 
-    want = oracle_checkpoint.saved_checkpoint(
-        tmp_path, config, dtype=dtype, layout=layout, max_shard_size=max_shard_size
-    )
+    want = oracle.saved_checkpoint(tmp_path, config, dtype=dtype, layout=layout, max_shard_size=max_shard_size)
     assert read_config(tmp_path) == config
     checkpoint = open_checkpoint(tmp_path, config)
     assert (len(checkpoint.files) > 1) == (max_shard_size == "1MB")
@@ -88,12 +86,12 @@ def test_c24_what_upstream_saves_opens_and_equals_its_state_dict(tmp_path, confi
 @pytest.mark.parametrize("config", [TINY, UNTIED], ids=["tied", "untied"])
 def test_c24_upstream_opens_what_these_tests_write(tmp_path, config):
     """The other direction: the files written byte by byte are files to upstream too."""
-    import oracle_checkpoint
+    import oracle
 
     parts = random_parts(config)
-    oracle_checkpoint.saved_config(tmp_path, config)
+    oracle.saved_config(tmp_path, config)
     written_shards(tmp_path, parts, shards=2)
-    found = oracle_checkpoint.loaded_checkpoint(tmp_path)
+    found = oracle.loaded_checkpoint(tmp_path)
     assert found.keys() == parts.keys()
     for name, (_, shape, bits) in parts.items():
         assert (found[name].shape, found[name].tobytes()) == (shape, bits)
@@ -101,24 +99,24 @@ def test_c24_upstream_opens_what_these_tests_write(tmp_path, config):
 
 @pytest.mark.oracle
 def test_c22_upstream_ignores_the_same_tensors(tmp_path):
-    import oracle_checkpoint
+    import oracle
 
-    oracle_checkpoint.saved_config(tmp_path, TINY)
+    oracle.saved_config(tmp_path, TINY)
     buffer = {"model.layers.0.self_attn.rotary_emb.inv_freq": float32_part([1, 2])}
     (tmp_path / ONE_FILE).write_bytes(packed(random_parts(TINY) | buffer))
-    assert oracle_checkpoint.loaded_checkpoint(tmp_path).keys() == expected_shapes(TINY).keys()
+    assert oracle.loaded_checkpoint(tmp_path).keys() == expected_shapes(TINY).keys()
 
 
 @pytest.mark.oracle
 @pytest.mark.parametrize("differs", [False, True])
 def test_c23_upstream_unties_a_head_that_differs_where_we_refuse_it(tmp_path, differs):
-    import oracle_checkpoint
+    import oracle
 
-    oracle_checkpoint.saved_config(tmp_path, TINY)
+    oracle.saved_config(tmp_path, TINY)
     parts = random_parts(TINY)
     head = random_parts(UNTIED, seed=1)["lm_head.weight"] if differs else parts["model.embed_tokens.weight"]
     (tmp_path / ONE_FILE).write_bytes(packed(parts | {"lm_head.weight": head}))
-    found, tied = oracle_checkpoint.loaded_head(tmp_path)
+    found, tied = oracle.loaded_head(tmp_path)
     assert (found.tobytes(), tied) == (head[2], not differs)
     if differs:
         with pytest.raises(BadInput, match=r"unexpected \(1\):\n  lm_head.weight"):
@@ -129,13 +127,13 @@ def test_c23_upstream_unties_a_head_that_differs_where_we_refuse_it(tmp_path, di
 
 @pytest.mark.oracle
 def test_c24_upstream_too_prefers_the_one_file(tmp_path):
-    import oracle_checkpoint
+    import oracle
 
-    oracle_checkpoint.saved_config(tmp_path, TINY)
+    oracle.saved_config(tmp_path, TINY)
     parts = random_parts(TINY, seed=1)
     written_shards(tmp_path, random_parts(TINY, seed=2), shards=2)
     (tmp_path / ONE_FILE).write_bytes(packed(parts))
-    found = oracle_checkpoint.loaded_checkpoint(tmp_path)
+    found = oracle.loaded_checkpoint(tmp_path)
     assert {name: array.tobytes() for name, array in found.items()} == {
         name: bits for name, (_, _, bits) in parts.items()
     }

@@ -114,10 +114,10 @@ def test_c19_names_are_those_of_the_released_index(data_dir):
 @pytest.mark.oracle
 @pytest.mark.parametrize("tied", [True, False])
 def test_c19_names_and_shapes_are_upstreams(tied):
-    import oracle_checkpoint
+    import oracle
 
     config = replace(TINY, tie_word_embeddings=tied)
-    want = oracle_checkpoint.upstream_shapes(config)
+    want = oracle.upstream_shapes(config)
     found = expected_shapes(config)
     assert found == want
     assert sum(parameter_counts(found).values()) == sum(int(np.prod(shape)) for shape in want.values())

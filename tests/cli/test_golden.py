@@ -1,7 +1,6 @@
 """`qwen25vl golden`: what is written, what is said about it, and what is refused before anything is written."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -65,7 +64,7 @@ def test_an_older_golden_is_replaced(command, tmp_path):
     for steps in (2, 1):
         assert command("golden", tmp_path / "g", "x", "--taps", "logits", "--max-new-tokens", steps).code == 0
     assert load_file(tmp_path / "g" / "answer.safetensors")["answer.ids"].shape == (1,)
-    assert os.listdir(tmp_path) == ["g"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "g"]
 
 
 def test_a_name_that_is_not_utf_8_is_replaced_in_the_manifest(command, picture, tmp_path):
@@ -102,13 +101,13 @@ def test_x13_a_glob_that_matches_nothing_is_refused_and_nothing_written(refused,
     sentence = refused("golden", tmp_path / "g", "x", "--taps", taps)
     assert "stages, insides, all" in sentence
     assert "`qwen25vl names`" in sentence
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("arguments", [("--image", "nope.png"), ("--model", "nope"), ("--max-pixels", "1")])
 def test_bad_input_writes_nothing(refused, tmp_path, arguments):
     refused("golden", tmp_path / "a" / "g", "x", *arguments)
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_x12_a_large_golden_must_be_confirmed(refused, command, tmp_path, monkeypatch):
@@ -117,9 +116,9 @@ def test_x12_a_large_golden_must_be_confirmed(refused, command, tmp_path, monkey
     sentence = refused(*arguments)
     assert re.match(r"this golden would take about \d+\.\d GB \(\d+ tokens, 0 patches\); add --yes", sentence)
     assert re.search(r"--taps stages \(\d+\.\d GB\), a smaller --max-pixels", sentence)
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
     assert command(*arguments, "--yes").code == 0
-    assert os.listdir(tmp_path) == ["g"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "g"]
 
 
 def test_x12_the_answers_scores_count_too(refused, tmp_path):
@@ -133,11 +132,11 @@ def test_x1_ctrl_c_leaves_nothing(command, tmp_path, monkeypatch):
     def interrupted(self, name, array=None):
         calls.append(name)
         if len(calls) == 9:
-            assert len(os.listdir(tmp_path)) == 1  # the hidden workshop
+            assert len(list(tmp_path.iterdir())) == 1  # the hidden workshop
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Progress, "__call__", interrupted)
     finished = command("golden", tmp_path / "g", "x")
     assert (finished.code, finished.out) == (130, "")
     assert finished.err == "qwen25vl golden: stopped\n"
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []

@@ -89,7 +89,7 @@ def test_x13_a_glob_selects_by_whole_ids_or_is_refused(data, config, taps):
     if want:
         assert [tap.id for tap in expected_taps(inputs, config=config, dtype=dtype, taps=taps)] == want
     else:
-        with pytest.raises(BadInput, match="match none of the .* which has no picture"):
+        with pytest.raises(BadInput, match=r"match none of the .* which has no picture"):
             expected_taps(inputs, config=config, dtype=dtype, taps=taps)
 
 
@@ -97,5 +97,5 @@ def test_x13_a_glob_selects_by_whole_ids_or_is_refused(data, config, taps):
 def test_x13_a_pattern_that_matches_nothing_is_refused_with_what_would(taps):
     model = qwen25vl.load_processor("tiny")
     inputs = model.prepare([{"role": "user", "content": "Hello"}])
-    with pytest.raises(BadInput, match="give stages, insides, all, or a glob such as .*`qwen25vl names` lists"):
+    with pytest.raises(BadInput, match=r"give stages, insides, all, or a glob such as .*`qwen25vl names` lists"):
         expected_taps(inputs, config=model.config, dtype=np.dtype(np.float32), taps=taps)

@@ -4,12 +4,18 @@ import errno
 import json
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from qwen25vl.errors import BadInput
 from qwen25vl.golden.folder import FILES, MANIFEST, SCHEMA, check_replaceable, replacing
+
+
+def names_in(directory: Path) -> list[str]:
+    """What a directory holds, hidden files too."""
+    return sorted(path.name for path in directory.iterdir())
 
 
 def fill(folder: Path, mark: str) -> None:
@@ -25,10 +31,16 @@ def marks(out: Path) -> set[str]:
     return found | {json.loads((out / MANIFEST).read_text())["mark"]}
 
 
-def written(out: Path, mark: str) -> None:
-    """Write a golden."""
+def written(out: Path, mark: str, *, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Write a golden; something may happen before it is done."""
     with replacing(out) as folder:
         fill(folder, mark)
+        meanwhile()
+
+
+def raised(error: type[BaseException]) -> None:
+    """Raise an error where only an expression fits."""
+    raise error
 
 
 def test_x1_a_golden_appears_when_it_is_complete(tmp_path):
@@ -38,7 +50,7 @@ def test_x1_a_golden_appears_when_it_is_complete(tmp_path):
         assert not out.exists()
         assert folder.is_relative_to(tmp_path)  # one file system: a rename, not a copy
     assert marks(out) == {"new"}
-    assert os.listdir(tmp_path) == ["golden"]
+    assert names_in(tmp_path) == ["golden"]
 
 
 def test_x1_an_older_golden_stays_until_the_new_one_is_complete(tmp_path):
@@ -48,7 +60,7 @@ def test_x1_an_older_golden_stays_until_the_new_one_is_complete(tmp_path):
         fill(folder, "new")
         assert marks(out) == {"old"}
     assert marks(out) == {"new"}
-    assert os.listdir(tmp_path) == ["golden"]
+    assert names_in(tmp_path) == ["golden"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, ZeroDivisionError, BrokenPipeError])
@@ -58,10 +70,9 @@ def test_x1_whatever_happens_nothing_half_written_is_left(tmp_path, error, has_o
     if has_older:
         written(out, "old")
     want = BadInput if issubclass(error, OSError) else error
-    with pytest.raises(want), replacing(out) as folder:
-        fill(folder, "new")
-        raise error
-    assert os.listdir(tmp_path) == (["golden"] if has_older else [])
+    with pytest.raises(want):
+        written(out, "new", meanwhile=lambda: raised(error))
+    assert names_in(tmp_path) == (["golden"] if has_older else [])
     assert not has_older or marks(out) == {"old"}
 
 
@@ -83,7 +94,7 @@ def test_x1_if_a_move_fails_the_older_golden_is_where_it_was(tmp_path, monkeypat
     with pytest.raises(BadInput if isinstance(error, OSError) else KeyboardInterrupt):
         written(out, "new")
     assert marks(out) == {"old"}
-    assert os.listdir(tmp_path) == ["golden"]
+    assert names_in(tmp_path) == ["golden"]
 
 
 def test_x1_the_only_golden_is_not_thrown_away_when_it_cannot_be_moved_back(tmp_path, monkeypatch):
@@ -123,13 +134,13 @@ def test_x1_runs_at_the_same_time_do_not_mix(tmp_path):
         thread.join()
     assert faults == []
     assert len(marks(out)) == 1
-    assert os.listdir(tmp_path) == ["golden"]
+    assert names_in(tmp_path) == ["golden"]
 
 
 def test_directories_above_are_made_and_taken_back_if_nothing_came_of_it(tmp_path):
     with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "a" / "b" / "golden"):
         raise KeyboardInterrupt
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
     written(tmp_path / "a" / "b" / "golden", "new")
     assert marks(tmp_path / "a" / "b" / "golden") == {"new"}
 
@@ -146,7 +157,7 @@ def test_the_directory_has_the_rights_that_the_user_wants(tmp_path):
 def test_a_relative_path_stays_relative_to_where_the_run_began(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     written(Path("golden"), "new")
-    assert os.listdir(tmp_path) == ["golden"]
+    assert names_in(tmp_path) == ["golden"]
 
 
 # ------------------------------------------------------------------------------------- refusals
@@ -201,9 +212,8 @@ def a_link_to_nothing(out):
 def test_x6_anything_but_a_golden_is_refused_and_left_as_it_is(tmp_path, made, says, meanwhile):
     out = tmp_path / "golden"
     if meanwhile:  # it was free when the run began
-        with pytest.raises(BadInput, match=says), replacing(out) as folder:
-            fill(folder, "new")
-            made(out)
+        with pytest.raises(BadInput, match=says):
+            written(out, "new", meanwhile=lambda: made(out))
     else:
         made(out)
         with pytest.raises(BadInput, match=says):
@@ -231,7 +241,7 @@ def test_x6_the_current_directory_is_not_pulled_away_from_under_the_user(tmp_pat
     (tmp_path / "inner").mkdir()
     monkeypatch.chdir(tmp_path / "inner")
     out = Path(where) if where != "inner" else tmp_path / "inner"
-    with pytest.raises(BadInput, match="current directory|not a golden"):
+    with pytest.raises(BadInput, match=r"current directory|not a golden"):
         check_replaceable(out)
 
 
@@ -248,7 +258,7 @@ def test_a_parent_that_nobody_may_write_to_is_refused_before_the_run(tmp_path, m
         raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path))
 
     monkeypatch.setattr("tempfile.mkdtemp", mkdtemp)  # the tests may run as root, whom nothing is forbidden
-    with pytest.raises(BadInput, match=r"golden' \(Permission denied\); make room or choose another"):
-        with replacing(tmp_path / "golden"):
-            pytest.fail("the run has begun")
-    assert os.listdir(tmp_path) == []
+    says = r"golden' \(Permission denied\); make room or choose another"
+    with pytest.raises(BadInput, match=says), replacing(tmp_path / "golden"):
+        pytest.fail("the run has begun")
+    assert names_in(tmp_path) == []

@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import json
-import os
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -67,7 +66,7 @@ def manifest(golden):
 
 
 def test_x1_a_golden_is_four_files(golden):
-    assert sorted(os.listdir(golden)) == sorted(FILES)
+    assert sorted(path.name for path in golden.iterdir()) == sorted(FILES)
 
 
 def test_x2_it_holds_what_the_model_was_given(golden, inputs):
@@ -216,7 +215,7 @@ def test_a_prompt_without_pictures_has_no_vision_taps(tmp_path, model):
 def test_x13_a_pattern_that_matches_nothing_writes_nothing(tmp_path, model, inputs):
     with pytest.raises(BadInput, match="match none"):
         written(tmp_path / "g", model, inputs, taps="*.nothing")
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 class FullDisk:
@@ -261,4 +260,4 @@ def test_x1_a_full_disk_leaves_the_older_golden_and_no_rubbish(
         written(tmp_path / "g", model, inputs)
     monkeypatch.undo()
     assert {name: (tmp_path / "g" / name).read_bytes() for name in FILES} == before
-    assert os.listdir(tmp_path) == ["g"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "g"]

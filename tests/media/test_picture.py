@@ -9,7 +9,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-import oracle_media as oracle
 from qwen25vl.errors import BadInput
 from qwen25vl.media.picture import prepared_picture
 from qwen25vl.media.settings import MediaSettings
@@ -77,6 +76,8 @@ def test_i25_settings_reach_every_step():
 @pytest.mark.parametrize("max_pixels", [12_845_056, 50_000])
 @pytest.mark.parametrize("opened", [False, True])
 def test_i25_photographs_match_upstream_bit_for_bit(data_dir, name, max_pixels, opened):
+    import oracle
+
     path = data_dir / "images" / name
     source = Image.open(path) if opened else str(path)  # upstream treats their alpha differently (I3, I4)
     picture = prepared_picture(source, settings=RELEASED, max_pixels=max_pixels)
@@ -101,6 +102,8 @@ def test_i25_photographs_match_upstream_bit_for_bit(data_dir, name, max_pixels, 
 @example(height=1, width=150, max_pixels=784, seed=0)  # the width shrinks and the height grows
 @example(height=140, width=56, max_pixels=12_845_056, seed=0)  # nothing to resample
 def test_i25_drawn_sizes_match_upstream_bit_for_bit(height, width, max_pixels, seed):
+    import oracle
+
     rgb = noise(height, width, seed)
     settings = MediaSettings(784, max_pixels, 14, 2, 2, MEAN, STD)
     picture = prepared_picture(rgb, settings=settings)

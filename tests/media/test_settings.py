@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-import oracle_media as oracle
 from qwen25vl.errors import BadInput
 from qwen25vl.media.settings import MediaSettings, read_settings
 
@@ -79,6 +78,8 @@ def test_i23_released_checkpoints(data_dir, checkpoint):
 @pytest.mark.oracle
 @pytest.mark.parametrize("save", ["save_preprocessor_config", "save_processor_config"])
 def test_i23_reads_what_transformers_saves(tmp_path, save):
+    import oracle
+
     getattr(oracle, save)(tmp_path, min_pixels=784, max_pixels=50_000, patch_size=16)
     assert read_settings(tmp_path) == MediaSettings(784, 50_000, 16, 2, 2, MEAN, STD)
 

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import oracle_prompt as oracle
 import prompt_cases as cases
 from qwen25vl.errors import BadInput
 from qwen25vl.prompt.tokenizer import complete_text, load_tokenizer
@@ -208,12 +207,16 @@ def test_p13_the_released_special_tokens_have_the_ids_of_the_config(data_dir, re
 @pytest.mark.oracle
 @given(text=cases.texts)
 def test_p13_to_p16_match_upstream(tiny, tokenizer, text):
+    import oracle
+
     assert tokenizer.encode(text) == oracle.hf_tokenizer_ids(tiny, text)
 
 
 @pytest.mark.oracle
 @given(ids=st.lists(st.integers(0, 522), max_size=12), skip=st.booleans())
 def test_p18_matches_upstream(tiny, tokenizer, ids, skip):
+    import oracle
+
     want = oracle.hf_decoded(tiny, ids, skip_special_tokens=skip)
     assert tokenizer.decode(ids, skip_special_tokens=skip) == want
 
@@ -221,6 +224,8 @@ def test_p18_matches_upstream(tiny, tokenizer, ids, skip):
 @pytest.mark.oracle
 @pytest.mark.parametrize("missing", ["<|image_pad|>", "<|file_sep|>"])
 def test_p17_matches_upstream(tiny, tmp_path, missing):
+    import oracle
+
     folder = without_tokens(tiny, tmp_path, missing)
     text = "".join(cases.tiny_builder().special_ids())
     assert load_tokenizer(folder).encode(text) == oracle.hf_tokenizer_ids(folder, text)
@@ -230,6 +235,8 @@ def test_p17_matches_upstream(tiny, tmp_path, missing):
 @pytest.mark.data
 @given(text=cases.texts)
 def test_p13_to_p16_match_upstream_with_the_released_files(released_dir, released, text):
+    import oracle
+
     assert released.encode(text) == oracle.hf_tokenizer_ids(released_dir, text)
 
 
