@@ -53,6 +53,13 @@ def test_a_level_selects_its_taps(command, tmp_path, level):
     assert taps["logits"].dtype == np.float32
 
 
+@pytest.mark.parametrize("precision", [None, "float32", "float64"])
+def test_x14_a_golden_is_in_float64_unless_another_precision_is_asked_for(command, tmp_path, precision):
+    chosen = [] if precision is None else ["--precision", precision]
+    command("golden", tmp_path / "g", "x", "--taps", "logits", "--max-new-tokens", 1, *chosen)
+    assert load_file(tmp_path / "g" / "taps.safetensors")["logits"].dtype == (precision or "float64")
+
+
 def test_a_model_is_named_as_its_directory_is_called(command, tmp_path, tiny_dir, monkeypatch):
     (tmp_path / "my-model").symlink_to(tiny_dir)
     monkeypatch.chdir(tmp_path)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from qwen25vl.checkpoint.safetensors import open_file
@@ -84,7 +85,7 @@ def test_x7_our_own_reader_reads_it_too(tmp_path):
 def test_a_header_without_room_is_an_error_not_a_broken_file(tmp_path):
     with pytest.raises(ValueError, match="the header of 9 tensors needs"):
         written(tmp_path / "t", {f"{i:040d}": np.zeros(1) for i in range(9)}, most=1)
-    with pytest.raises(ValueError, match=r"invalid load|[Hh]eader|JSON|metadata|deserializ"):
+    with pytest.raises(SafetensorError, match="header"):
         load_file(tmp_path / "t")
 
 

@@ -41,7 +41,7 @@ def add_parser(commands: Any) -> None:
         examples=EXAMPLES,
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="directory to write")
-    add_prompt_options(parser, precision="float64", max_new_tokens=24)
+    add_prompt_options(parser, precision="float64", max_new_tokens=24)  # (X14)
     parser.add_argument(
         "--taps",
         default="all",
