@@ -35,7 +35,7 @@ def mentions(text: str) -> list[str]:
     return [clause for found in MENTION.findall(text) for clause in expanded(found)]
 
 
-def tested(text: str) -> list[str]:
+def named_for(text: str) -> list[str]:
     """List every clause that a test is named for: `test_t1_t2_...`, `test_t1_to_t9_...`."""
     clauses = []
     for found in TEST.findall(text):
@@ -64,7 +64,7 @@ def faults(root: Path) -> list[str]:
         found += [f"{kind} {name} has {count} of the other" for name, count in several.items() if count > 1]
 
     in_code = {clause for text in code.values() for clause in mentions(text)}
-    in_tests = {clause for text in tests.values() for clause in tested(text)}
+    in_tests = {clause for text in tests.values() for clause in named_for(text)}
     found += [
         f"{clause} of {page} has no tag in the code" for clause, page in homes.items() if clause not in in_code
     ]
@@ -74,7 +74,8 @@ def faults(root: Path) -> list[str]:
         found += [f"{path.name} mentions {clause}, which is on no page" for clause in strange]
     for path, text in tests.items():
         found += [
-            f"{path.name} tests {clause}, which is on no page" for clause in sorted(set(tested(text)) - set(homes))
+            f"{path.name} tests {clause}, which is on no page"
+            for clause in sorted(set(named_for(text)) - set(homes))
         ]
 
     for path, text in code.items():

@@ -22,9 +22,10 @@ ROOT = Path(qwen25vl.__file__).parents[1]
 def in_a_process(*arguments: str | bytes, shell_tail: str = "", **options) -> subprocess.CompletedProcess:
     """Run the command as a user does, from a shell that may pipe its output on."""
     script = 'set -o pipefail; "$@" ' + shell_tail
+    usual = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.run(
         ["bash", "-c", script, "bash", sys.executable, "-m", "qwen25vl.cli.main", *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})},
+        env={**usual, "PYTHONPATH": str(ROOT), **options.pop("env", {})},
         capture_output=True,
         timeout=120,
         check=False,
@@ -246,10 +247,11 @@ def test_a_fault_of_ours_is_not_passed_off_as_the_users(monkeypatch, command):
         command("run", "x")
 
 
-@pytest.mark.parametrize("arguments", [("names",), ("run", "x")])
-def test_a_reader_that_leaves_early_is_no_error(arguments):
-    finished = in_a_process(*arguments, shell_tail="| head -c 1")
-    assert len(finished.stdout) == 1
+@pytest.mark.parametrize("arguments", [("names",), ("run", "x"), ("run", "x", "--json")])
+@pytest.mark.parametrize(("reader", "reads"), [("head -c 1", 1), ("true", 0)])  # true leaves before we write
+def test_a_reader_that_leaves_early_is_no_error(arguments, reader, reads):
+    finished = in_a_process(*arguments, shell_tail=f"| {reader}")
+    assert len(finished.stdout) == reads
     assert finished.stderr == b""
     assert finished.returncode == 0
 

@@ -113,7 +113,8 @@ def report(out: Path, manifest: dict[str, Any]) -> str:
     for file in dict.fromkeys(part["file"] for part in parts):
         count = sum(part["file"] == file for part in parts)
         size = (out / file).stat().st_size
-        lines.append(f"  {out / file}  {count} tensors, {size / 1e6:.1f} MB")
+        shown = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
+        lines.append(f"  {out / file}  {count} tensors, {shown}")
     first = next(part["id"] for part in parts if part["file"] == TAPS_FILE)
     lines += [
         f"  {out / MANIFEST}  what each tensor is: shape, section, hash, statistics",

@@ -65,8 +65,8 @@ class TensorWriter:
         if name in self.header or array.dtype.name not in TYPE_NAMES:
             raise ValueError(f"need a new name and a type of {list(TYPE_NAMES)}, got {name!r} {array.dtype}")
         kind = TYPE_NAMES[array.dtype.name]
-        little = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
-        content = np.ascontiguousarray(little).reshape(-1).view(np.uint8).data  # no copy
+        flat = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).reshape(-1)
+        content = flat.view(np.uint8).data  # the bytes, not a copy of them
         self.file.write(content)
         self.header[name] = {
             "dtype": kind,

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from qwen25vl.errors import BadInput
 from qwen25vl.media.image import decoded_rgb, resized_rgb
 from qwen25vl.media.patches import normalised, patch_rows
 from qwen25vl.media.resize import smart_resize
 from qwen25vl.media.settings import MediaSettings
+
+LARGEST_AREA_PX = 178_956_970
+"""A picture is not enlarged beyond this area: where Pillow refuses to open a file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +79,11 @@ def prepared_picture(
         max_pixels=settings.max_pixels if max_pixels is None else max_pixels,
         profile=settings.profile,
     )
+    if height_px * width_px > LARGEST_AREA_PX:
+        raise BadInput(
+            f"the picture would be resized to {height_px} x {width_px} pixels; lower min_pixels or max_pixels, so that "
+            f"it has at most {LARGEST_AREA_PX}"
+        )
     resized = resized_rgb(rgb, height_px=height_px, width_px=width_px)
     frame = normalised(resized, mean=settings.mean, std=settings.std)
     rows, grid = patch_rows(
