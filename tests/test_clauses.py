@@ -13,7 +13,7 @@ PAGES = ("00", "01", "02", "04", "05", "06", "07", "08", "09", "10", "11", "15")
 
 DEFINITION = re.compile(r"\*\*\(([A-Z]\d+)\)\*\*")
 MENTION = re.compile(r"\(([A-Z]\d+(?:(?:, | and | to )[A-Z]\d+)*)\)")
-TEST = re.compile(r"def test_((?:[a-z]\d+_)(?:(?:to_)?[a-z]\d+_)*)")
+TEST = re.compile(r"^ *def test_((?:[a-z]\d+_)(?:(?:to_)?[a-z]\d+_)*)", re.MULTILINE)
 PAGE_NAME = re.compile(r"spec/([\w./-]+\.md)(?: \(([A-Z]\d+[^)]*)\))?")
 
 

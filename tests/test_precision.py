@@ -1,19 +1,20 @@
 """The precision of a run: no tap may be wider or narrower than asked, and constants stay what upstream holds."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from networks import UNEVEN, every_tap, random_network, still_and_clip
+from networks import UNEVEN, WIDE, every_tap, random_network, still_and_clip
 from qwen25vl.errors import BadInput
 from qwen25vl.layers.rotary import inverse_frequencies
-from qwen25vl.model import decode_step, prefill, vocabulary_scores
+from qwen25vl.model import decode_step, encoded_media, prefill, vocabulary_scores
 from qwen25vl.precision import FLOAT32, FLOAT64, PRECISIONS, named_precision
 from qwen25vl.tap import Tap
-from strategies import configs, prompts
+from strategies import configs, made_inputs, prompts
 
 PRECISION = pytest.mark.parametrize("precision", [FLOAT32, FLOAT64], ids=lambda precision: precision.name)
 
@@ -37,6 +38,8 @@ def test_n1_steps_and_caches_have_it_too(precision):
     arrays = [hidden, vocabulary_scores(hidden, network), *cache.keys, *cache.values, *longer.keys, *longer.values]
     assert {array.dtype for array in arrays} == {precision.dtype}
     assert {array.dtype for name, array in tap.kept.items() if "positions" not in name} == {precision.dtype}
+    text = made_inputs(UNEVEN, [20], [], [], [], np.random.default_rng(0))
+    assert encoded_media(text, network).dtype == precision.dtype  # of no media, too
 
 
 def test_n1_float64_is_computed_in_float64():
@@ -48,6 +51,38 @@ def test_n1_float64_is_computed_in_float64():
             assert np.mean(as_narrow != wide[name]) > 0.5, f"{name} holds float32 values"
             # The two runs belong together: else the comparison above would say nothing.
             assert np.max(np.abs(narrow[name] - wide[name])) < 1e-3 * np.max(np.abs(wide[name])), name
+
+
+X, Y, Z = np.random.default_rng(3).standard_normal((3, 4, 2, 6))
+"""Values with all their bits."""
+
+STEPS = {
+    "linear": (WIDE.linear, [X[0], Y[0], Z[0, 0, :2]]),
+    "rms_norm": (partial(WIDE.rms_norm, eps=1e-6), [X[0, :1], Y[0, 0]]),
+    "rotated": (WIDE.rotated, [X, Y[:, 0], Z[:, 0]]),
+    "attention": (WIDE.attention, [X, Y, Z]),
+    "silu": (WIDE.silu, [X]),
+    "gelu": (WIDE.gelu, [X]),
+}
+"""Every operation, with arguments in float64."""
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_n1_no_operation_rounds_an_argument_on_its_way(name):
+    operation, arguments = STEPS[name]
+    want = operation(*arguments)
+    for place, argument in enumerate(arguments):
+        # Every value moves by 2**-30 of itself and by another sign: float32 (2**-24) would lose it.
+        signs = np.random.default_rng(place).choice([-1, 1], argument.shape)
+        moved = [*arguments[:place], argument * (1 + 2.0**-30 * signs), *arguments[place + 1 :]]
+        assert np.all(operation(*moved) != want), (name, place)
+
+
+def test_n1_a_row_is_normalised_by_a_mean_in_float64():
+    # One value moves; the others move by way of the mean alone.
+    row, other = X[0, :1], X[0, :1] * np.array([1 + 2.0**-26, 1, 1, 1, 1, 1])
+    a, b = (WIDE.rms_norm(x, np.ones(6), eps=1e-6) for x in (row, other))
+    assert np.all(a != b)
 
 
 def test_n2_frequencies_are_float32_values_in_float64_too():

@@ -63,17 +63,26 @@ def test_n11_a_hidden_key_weighs_exactly_nothing(drawn):
         np.testing.assert_array_equal(again[s], mixed[s])
 
 
-@given(d=st.integers(1, 40), seed=seeds)
-def test_n13_scores_are_divided_by_the_root_of_the_head_width(d, seed):
-    q = np.random.default_rng(seed).standard_normal((1, 1, d))
-    k = np.concatenate([np.ones((1, 1, d)), np.zeros((1, 1, d))])
+def test_n11_a_hidden_key_stays_hidden_when_all_others_score_very_low():
+    # The visible score is -1e6, the hidden one 0. A mask of -10000, added or put in its place, would let it win.
+    q, k = np.full((1, 1, 1), 1e3), np.array([[[-1e3]], [[0.0]]])
     probs = np.empty((1, 1, 2))
+    attention(q, k, np.ones((2, 1, 1)), allowed=np.array([[True, False]]), probs=probs)
+    assert probs.tolist() == [[[1.0, 0.0]]]
+
+
+@given(d=st.integers(1, 40), heads=st.integers(1, 3), seed=seeds)
+def test_n13_scores_are_divided_by_the_root_of_the_head_width(d, heads, seed):
+    q = np.random.default_rng(seed).standard_normal((1, heads, d))
+    k = np.concatenate([np.ones((1, 1, d)), np.zeros((1, 1, d))])
+    probs = np.empty((heads, 1, 2))
     attention(q, k, np.zeros((2, 1, d)), probs=probs)
-    score = math.fsum(q.ravel().tolist()) / math.sqrt(d)
+    scores = [math.fsum(head) / math.sqrt(d) for head in q[0].tolist()]
     # The sum over d rounds d - 1 times, each time by at most U of the sum of the sizes; scale and root round
     # twice; exp, a sum and a quotient on either side follow.
-    error = (d + 2) * np.sum(np.abs(q)) / math.sqrt(d)
-    np.testing.assert_allclose(probs[0, 0, 0], 1 / (1 + math.exp(-score)), rtol=(10 + 2 * error) * U)
+    error = (d + 2) * np.max(np.sum(np.abs(q), axis=-1)) / math.sqrt(d)
+    want = [1 / (1 + math.exp(-score)) for score in scores]
+    np.testing.assert_allclose(probs[:, 0, 0], want, rtol=(10 + 2 * error) * U)
 
 
 @given(segments())

@@ -49,18 +49,18 @@ def test_w7_the_fused_projection_holds_all_queries_then_all_keys_then_all_values
 
 
 def test_w7_queries_and_keys_are_rotated_and_values_are_not():
-    tap = Tap()
-    rng = np.random.default_rng(0)
+    tap, weights = Tap(), layers(8)
+    x = np.random.default_rng(0).standard_normal((3, 8))
     quarter_turn = np.full((3, 4), np.pi / 2)
-    attended(rng.standard_normal((3, 8)), quarter_turn, np.array([0, 3]), 2, layers(8), tap)
+    attended(x, quarter_turn, np.array([0, 1, 3]), 2, weights, tap)
+    fused = WIDE.linear(x, weights["qkv.weight"], weights["qkv.bias"])
+    for part, name in enumerate(("q", "k", "v")):
+        np.testing.assert_array_equal(tap[name], fused[:, 8 * part : 8 * part + 8].reshape(3, 2, 4))
     for name in ("q", "k"):
-        np.testing.assert_array_equal(
-            tap[f"{name}_rope"], WIDE.rotated(tap[name], np.cos(quarter_turn), np.sin(quarter_turn))
-        )
-        assert not np.allclose(tap[f"{name}_rope"], tap[name])
-    one_key = Tap()
-    attended(rng.standard_normal((1, 8)), quarter_turn[:1], np.array([0, 1]), 2, layers(8), one_key)
-    np.testing.assert_array_equal(one_key["mixed"], one_key["v"])  # a single key: the value as it is
+        turned = WIDE.rotated(tap[name], np.cos(quarter_turn), np.sin(quarter_turn))
+        np.testing.assert_array_equal(tap[f"{name}_rope"], turned)
+        assert not np.allclose(turned, tap[name])
+    np.testing.assert_array_equal(tap["mixed"][0], tap["v"][0])  # alone in its segment: its value as it is
 
 
 @given(segmented(), st.data())
