@@ -41,8 +41,8 @@ class VisionConfig:
             )
         if self.window_m < 1:
             raise BadInput(
-                f"vision_config: window_size {self.window_px} is in pixels and must hold a merged token, which has "
-                f"{self.merge_p * self.patch_px} of them a side"
+                f"vision_config: window_size {self.window_px} is in pixels and must be at least the side of a "
+                f"merged token, {self.merge_p * self.patch_px}"
             )
 
     @property

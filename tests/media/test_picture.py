@@ -127,5 +127,5 @@ def test_i25_what_a_step_refuses_is_refused(source, limits, message):
 
 
 def test_an_absurd_enlargement_is_refused():
-    with pytest.raises(BadInput, match="would be resized to .* lower min_pixels"):
+    with pytest.raises(BadInput, match=r"would be resized to .* lower min_pixels"):
         prepared_picture(np.zeros((30, 40, 3), np.uint8), settings=RELEASED, min_pixels=10**13, max_pixels=10**14)

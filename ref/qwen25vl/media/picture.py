@@ -81,8 +81,8 @@ def prepared_picture(
     )
     if height_px * width_px > LARGEST_AREA_PX:
         raise BadInput(
-            f"the picture would be resized to {height_px} x {width_px} pixels; lower min_pixels or max_pixels, so that "
-            f"it has at most {LARGEST_AREA_PX}"
+            f"the picture would be resized to {height_px} x {width_px} pixels, more than {LARGEST_AREA_PX}; "
+            "lower min_pixels and max_pixels"
         )
     resized = resized_rgb(rgb, height_px=height_px, width_px=width_px)
     frame = normalised(resized, mean=settings.mean, std=settings.std)
