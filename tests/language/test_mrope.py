@@ -3,6 +3,9 @@
 For pictures transformers 5.23.0 is the oracle. For video it is not: what it does with the text behind a video
 (and, from version to version, with time) deviates from the authors' own code, which is normative here. So video
 is compared with `looped_positions`, which walks over the tokens one by one and shares nothing with the code.
+
+Literal positions named "survey" were computed from the authors' formula by a script of its own, before this code
+was written, in a survey of what ports get wrong.
 """
 
 import struct
@@ -27,7 +30,7 @@ def float32(number):
 
 
 def looped_positions(config, batch):
-    """Positions and delta, token by token: facts about get_rope_index of 4.49.0 to 4.51.3, as a plain loop."""
+    """Positions and delta, token by token: what get_rope_index of 4.49.0 to 4.51.3 does, as a plain loop."""
     merge_p, tps = config.vision.merge_p, config.vision.tokens_per_second
     images = [(*grid, 0.0) for grid in batch.image_grids.tolist()]
     videos = [
@@ -108,7 +111,7 @@ def test_t1_text_alone_counts_on_with_three_equal_positions(length):
 
 
 def test_t1_t2_t3_two_pictures_between_text():
-    # Porting-bugs 3.3, computed there from the public formula.
+    # Survey.
     ids = [20, 21, 5, *[IMAGE] * 4, 22, 5, *[IMAGE] * 4, 23]
     positions, delta = released(ids, images=[(1, 2, 2), (1, 2, 2)])
     assert positions[:, 0].tolist() == [
@@ -128,7 +131,7 @@ def test_t2_a_picture_starts_where_the_text_before_it_ended():
 
 @pytest.mark.parametrize("sides", [(2, 5), (5, 2)], ids=str)
 def test_t3_text_goes_on_behind_the_largest_of_all_axes(sides):
-    # Porting-bugs 3.3: next text 7, whichever side is the long one; delta -5.
+    # Survey: next text 7, whichever side is the long one; delta -5.
     Hm, Wm = sides
     positions, delta = released([20, 5, *[IMAGE] * 10, 21], images=[(1, Hm, Wm)])
     assert positions[0, 0, 2:12].tolist() == [2] * 10
@@ -151,7 +154,7 @@ def test_t3_neighbouring_pictures_follow_each_other_without_text():
 
 
 def test_t3_t6_text_behind_a_video_starts_behind_its_time_too():
-    # Porting-bugs 3.3: two rows of time, 2 x 3 merged, 1 frame per second, 15 tokens of text before.
+    # Survey: two rows of time, 2 x 3 merged, 1 frame per second, 15 tokens of text before.
     positions, delta = released([20] * 15 + [VIDEO] * 12 + [21], videos=[(2, 2, 3)], seconds=[2.0])
     assert positions[0, 0, 15:].tolist() == [15] * 6 + [19] * 6 + [20]
     assert positions[:, 0, 27].tolist() == [20, 20, 20]
@@ -165,7 +168,7 @@ def test_t4_tokens_of_a_video_come_by_frame_row_and_column():
     assert width == [0, 1] * 6
 
 
-# Porting-bugs 3.3: eight rows of time, temporal patch 2, tokens_per_second 2.
+# Survey: eight rows of time, temporal patch 2, tokens_per_second 2.
 TIMES = {
     1.5: [0, 2, 5, 8, 10, 13, 16, 18],
     2: [0, 2, 4, 6, 8, 10, 12, 14],

@@ -37,7 +37,7 @@ def test_e1_a_row_meets_the_kernel_in_the_order_channel_frame_y_x(drawn):
 
 
 def test_e1_the_two_frames_of_a_patch_have_kernels_of_their_own():
-    # A still picture repeats its frame, so only the sum of the two slices would show (porting bug P, table 3.2).
+    # A still picture repeats its frame, so only the sum of the two slices would show.
     weight = np.arange(2.0).reshape(1, 1, 2, 1, 1)
     first_then_second = patch_embedding(np.array([[3.0, 5.0], [5.0, 3.0]], np.float32), weight, ops=WIDE)
     assert first_then_second.tolist() == [[5.0], [3.0]]

