@@ -26,8 +26,9 @@ from transformers.models.qwen2_vl import image_processing_pil_qwen2_vl as upstre
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from checkpoint_files import new_name
+from networks import random_arrays, weights_of
 from qwen25vl.checkpoint.directory import Checkpoint
-from qwen25vl.checkpoint.safetensors import StoredTensor
+from qwen25vl.checkpoint.names import expected_shapes
 from qwen25vl.config import Config, TextConfig, VisionConfig
 from qwen25vl.config_json import read_config
 from qwen25vl.inputs import Inputs
@@ -86,17 +87,10 @@ def upstream_config(config: Config) -> Any:
 def random_model(config: Config, *, seed: int, dtype: str = "float64") -> Any:
     """Make an upstream model whose every weight matters: no zero bias, no gain of one."""
     model = transformers.Qwen2_5_VLForConditionalGeneration(upstream_config(config)).eval()
-    rng = np.random.default_rng(seed)
+    arrays = random_arrays(expected_shapes(config), seed=seed)
     with torch.no_grad():
-        for name, parameter in sorted(model.named_parameters()):
-            values = rng.standard_normal(tuple(parameter.shape))
-            if "norm" in name or "ln_q" in name:
-                values = 1 + 0.3 * values
-            elif name.endswith("bias"):
-                values = 0.2 * values
-            elif "embed_tokens" not in name:
-                values = 1.5 * values / np.sqrt(np.prod(parameter.shape[1:]))
-            parameter.copy_(torch.from_numpy(values))
+        for name, parameter in _released_state(model).items():
+            parameter.copy_(torch.from_numpy(arrays[name]))
     return _with_our_frequencies(model, config).to(device=DEVICE, dtype=getattr(torch, dtype))
 
 
@@ -126,12 +120,8 @@ def upstream_frequencies(config: Config) -> tuple[np.ndarray, np.ndarray]:
 
 def checkpoint_of(model: Any) -> Checkpoint:
     """Give our side the very same weights, without a detour over the disk."""
-    tensors = {}
-    for name, tensor in _released_state(model).items():
-        array = tensor.detach().cpu().numpy()
-        kind = {"float64": "F64", "float32": "F32"}[str(array.dtype)]
-        tensors[name] = StoredTensor(name=name, dtype=kind, shape=array.shape, raw=array)
-    return Checkpoint(tensors=tensors, files=())
+    state = _released_state(model).items()
+    return weights_of({name: tensor.detach().cpu().numpy() for name, tensor in state}).checkpoint
 
 
 # ---------------------------------------------------------------------------------- forward pass
