@@ -3,10 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help golden test nightly lint format tiny clean
+.PHONY: help golden test nightly oracle measured lint format tiny clean
 
 help:  ## list these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1	\2/' | expand -t 20
@@ -19,6 +19,14 @@ test: $(VENV)/.test  ## run the tests (ARGS=... is passed to pytest)
 
 nightly: $(VENV)/.test  ## run the tests with long property runs
 	HYPOTHESIS_PROFILE=nightly $(PYTEST) $(ARGS)
+
+oracle: $(VENV)/.test  ## compare with PyTorch, on a GPU where there is one; table in out/oracle/deviations.md
+	$(PYTEST) -m oracle --require-oracle $(ARGS)
+
+measured: $(VENV)/.test  ## measure anew how far upstream is from the reference: spec/measured
+	$(PYTEST) --numprocesses 0 --require-oracle tests/test_real_size.py
+	cp out/oracle/deviations.md spec/measured/oracle-$$(grep -q '^- device: CPU' out/oracle/deviations.md && \
+		echo cpu || echo gpu).md
 
 lint: $(VENV)/.test  ## check style and types
 	$(VENV)/bin/ruff check .

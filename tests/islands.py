@@ -12,7 +12,7 @@ import numpy as np
 from qwen25vl.layers.attention import attention
 from qwen25vl.layers.norm import rms_norm
 from qwen25vl.layers.rotary import rotated
-from qwen25vl.ops import REFERENCE, Ops
+from qwen25vl.ops import Ops, reference_ops
 from qwen25vl.precision import FLOAT64
 
 U = 2.0**-24
@@ -51,5 +51,5 @@ def disturbed_ops(seed: int, *, largest_angle: float) -> Ops:
             probs[:] = noisy
         return np.einsum("nst,tnd->snd", noisy, np.repeat(v, q.shape[1] // v.shape[1], axis=1))
 
-    wide = replace(REFERENCE, precision=FLOAT64)
-    return replace(wide, rms_norm=norm, rotated=rotation, attention=mixing)
+    wide = reference_ops(FLOAT64)
+    return replace(wide, rms_norm=norm, rotated=rotation, rotated_in_steps=rotation, attention=mixing)

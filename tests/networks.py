@@ -12,12 +12,12 @@ from qwen25vl.checkpoint.weights import Weights
 from qwen25vl.config import Config, TextConfig, VisionConfig
 from qwen25vl.inputs import Inputs
 from qwen25vl.model import Network, prefill, vocabulary_scores
-from qwen25vl.ops import REFERENCE
+from qwen25vl.ops import reference_ops
 from qwen25vl.precision import FLOAT64, Precision
 from qwen25vl.tap import Tap
 from strategies import SPECIAL_IDS, made_inputs
 
-WIDE = replace(REFERENCE, precision=FLOAT64)
+WIDE = reference_ops(FLOAT64)
 """The reference functions in float64."""
 
 UNEVEN = Config(
@@ -77,14 +77,15 @@ def random_arrays(shapes: Mapping[str, tuple[int, ...]], *, seed: int) -> dict[s
 def random_network(config: Config, *, seed: int = 0, precision: Precision = FLOAT64) -> Network:
     """A whole model of random weights."""
     stored = weights_of(random_arrays(expected_shapes(config), seed=seed))
-    return Network(config, Weights(stored.checkpoint, precision.dtype), replace(REFERENCE, precision=precision))
+    weights = Weights(stored.checkpoint, precision.dtype, rounded=precision.rounded)
+    return Network(config, weights, reference_ops(precision))
 
 
 def with_tensor(network: Network, name: str, array: np.ndarray) -> Network:
     """The same model with one tensor replaced, by its full name."""
     tensors = dict(network.weights.checkpoint.tensors)
     tensors[name] = StoredTensor(name, "F64", array.shape, array)
-    return replace(network, weights=Weights(Checkpoint(tensors, ()), network.weights.dtype))
+    return replace(network, weights=replace(network.weights, checkpoint=Checkpoint(tensors, ())))
 
 
 def still_and_clip(config: Config = UNEVEN) -> Inputs:

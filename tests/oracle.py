@@ -18,8 +18,12 @@ from unittest import mock
 import numpy as np
 import torch
 import transformers
+from packaging.version import Version
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
 from transformers import vision_utils
 from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as upstream
 from transformers.models.qwen2_vl import image_processing_pil_qwen2_vl as upstream_pictures
@@ -29,13 +33,125 @@ from checkpoint_files import new_name
 from networks import random_arrays, weights_of
 from qwen25vl.checkpoint.directory import Checkpoint
 from qwen25vl.checkpoint.names import expected_shapes
+from qwen25vl.checkpoint.weights import Weights
 from qwen25vl.config import Config, TextConfig, VisionConfig
 from qwen25vl.config_json import read_config
 from qwen25vl.inputs import Inputs
 from qwen25vl.layers.rotary import inverse_frequencies
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+"""Where whole models run. Single functions run on the CPU: they are small, and compared to the last bit."""
+
 VERSIONS = f"transformers {transformers.__version__}, torch {torch.__version__}, on {DEVICE}"
+"""For the message of a failure."""
+
+# A float32 product is one: no TF32 on a GPU, no bfloat16 pieces on a CPU, and sums of 16-bit products in float32.
+# Both ways of saying so are needed. In torch 2.11 the newer one alone leaves cuDNN's convolution in TF32.
+torch.backends.cuda.matmul.allow_tf32 = False
+torch.backends.cudnn.allow_tf32 = False
+torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+if hasattr(torch.backends, "fp32_precision"):  # since torch 2.9
+    torch.backends.fp32_precision = "ieee"
+
+
+def versions() -> dict[str, str]:
+    """What the comparison is made with: libraries, the device, its arithmetic."""
+    return {
+        "transformers": transformers.__version__,
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if DEVICE == "cuda" else "CPU",
+        "CPU": f"{torch.backends.cpu.get_cpu_capability()}, threads: {torch.get_num_threads()}",
+    }
+
+
+def since(version: str) -> bool:
+    """Whether the installed transformers is this version or later."""
+    return Version(transformers.__version__) >= Version(version)
+
+
+# ------------------------------------------------------------------- a GPU for machines that have none
+
+
+class _Pretended(torch.Tensor):
+    """Says that it lies on another device; what it holds lies here."""
+
+    @staticmethod
+    def __new__(cls, held: Any) -> Any:
+        layout = {"strides": held.stride(), "storage_offset": held.storage_offset()}
+        made = torch.Tensor._make_wrapper_subclass(cls, held.shape, dtype=held.dtype, device="meta", **layout)
+        made.held = held
+        return made
+
+    def tolist(self) -> Any:
+        return self.held.tolist()
+
+    @classmethod
+    def __torch_dispatch__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _computed_here(function, args, kwargs or {})
+
+
+def _held(value: Any) -> Any:
+    return value.held if isinstance(value, _Pretended) else value
+
+
+MIXING = ("aten::copy_", "aten::_to_copy", "aten::index", "aten::index_put_")
+"""What a GPU, too, does with tensors of both devices: moving, and indexing by a tensor of the CPU."""
+
+
+def _computed_here(function: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
+    """Compute with what is held; the result lies where a GPU would have it."""
+    tensors = [value for value in tree_leaves((args, kwargs)) if isinstance(value, torch.Tensor)]
+    there = any(isinstance(tensor, _Pretended) for tensor in tensors)
+    if there and function.name().split(".")[0] not in MIXING:
+        for tensor in tensors:
+            if tensor.dim() and not isinstance(tensor, _Pretended):
+                raise RuntimeError(f"{function} was given tensors of two devices")
+    if kwargs.get("device") is not None:
+        there = torch.device(kwargs["device"]).type == "meta"
+        kwargs = {**kwargs, "device": "cpu"}
+    known = {id(_held(tensor)): tensor for tensor in tensors}  # what is changed in place stays itself
+    result = function(*tree_map(_held, args), **tree_map(_held, kwargs))
+
+    def wrapped(value: Any) -> Any:
+        if not isinstance(value, torch.Tensor):
+            return value
+        return known[id(value)] if id(value) in known else _Pretended(value)
+
+    return tree_map(wrapped, result) if there else result
+
+
+class _Computing(TorchDispatchMode):
+    """For tensors that are made on a device: no argument of theirs lies there."""
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _computed_here(function, args, kwargs or {})
+
+
+class _Making(TorchFunctionMode):
+    """`torch.tensor` asks nobody before it makes one."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        device = (kwargs or {}).get("device")
+        if function is torch.tensor and device is not None and torch.device(device).type == "meta":
+            return torch.tensor(*tree_map(_held, args), **{**kwargs, "device": "cpu"}).to("meta")
+        return function(*args, **kwargs or {})
+
+
+@contextlib.contextmanager
+def pretended_gpu() -> Iterator[None]:
+    """Run whole models on a device that computes as the CPU does, but refuses what a GPU would refuse.
+
+    That is an operation on tensors of two devices, and NumPy's look into its memory. How a GPU rounds, and
+    which operations it lacks, cannot be seen.
+    """
+    # A module that changes type puts new numbers into its old parameters; a pretended one would not notice.
+    torch.__future__.set_overwrite_module_params_on_conversion(True)
+    try:
+        with mock.patch.dict(globals(), DEVICE="meta"), _Making(), _Computing():
+            yield
+    finally:
+        torch.__future__.set_overwrite_module_params_on_conversion(False)
 
 
 # --------------------------------------------------------------------------------------- models
@@ -86,12 +202,26 @@ def upstream_config(config: Config) -> Any:
 
 def random_model(config: Config, *, seed: int, dtype: str = "float64") -> Any:
     """Make an upstream model whose every weight matters: no zero bias, no gain of one."""
+    return model_of(weights_of(random_arrays(expected_shapes(config), seed=seed)), config, dtype=dtype)
+
+
+def model_of(weights: Weights, config: Config, *, dtype: str) -> Any:
+    """Make an upstream model of our weights."""
     model = transformers.Qwen2_5_VLForConditionalGeneration(upstream_config(config)).eval()
-    arrays = random_arrays(expected_shapes(config), seed=seed)
     with torch.no_grad():
         for name, parameter in _released_state(model).items():
-            parameter.copy_(torch.from_numpy(arrays[name]))
-    return _with_our_frequencies(model, config).to(device=DEVICE, dtype=getattr(torch, dtype))
+            parameter.copy_(torch.from_numpy(np.array(weights[name])))
+    return recast(_with_our_frequencies(model, config), dtype=dtype).to(DEVICE)
+
+
+def recast(model: Any, *, dtype: str) -> Any:
+    """Give a model another type, in place, as upstream loads one: frequencies have 32 bits at least."""
+    frequencies = {name: buffer.clone() for name, buffer in model.named_buffers() if name.endswith("inv_freq")}
+    model.to(getattr(torch, dtype))
+    for name, kept in frequencies.items():
+        owner, _, leaf = name.rpartition(".")
+        setattr(model.get_submodule(owner), leaf, kept.double() if dtype == "float64" else kept.float())
+    return model
 
 
 def _with_our_frequencies(model: Any, config: Config) -> Any:
@@ -451,6 +581,24 @@ def authors_time(T: int, *, second_per_grid: float, tokens_per_second: int) -> n
     return (torch.arange(T) * second_per_grid * tokens_per_second).long().numpy()
 
 
+def frame_indices(first: int, last: int, count: int) -> np.ndarray:
+    """The frame numbers of qwen-vl-utils, as it writes them."""
+    return torch.linspace(first, last, count).round().long().numpy()
+
+
+def fused_multiply_add() -> bool:
+    """Whether this machine's torch rounds `a * b + c` once: linspace shows it."""
+    return torch.backends.cpu.get_cpu_capability() != "DEFAULT"
+
+
+def resized_by_torch(frame: np.ndarray, *, height_px: int, width_px: int) -> np.ndarray:
+    """A frame resampled as torchvision does it with antialias: float32, rounded to bytes at the end."""
+    planes = torch.from_numpy(frame).permute(2, 0, 1)[None].float()
+    size = (height_px, width_px)
+    out = torch.nn.functional.interpolate(planes, size=size, mode="bicubic", antialias=True, align_corners=False)
+    return out.round().clamp(0, 255).to(torch.uint8)[0].permute(1, 2, 0).numpy()
+
+
 def _tensors(*arrays: np.ndarray) -> list[Any]:
     return [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
 
@@ -729,3 +877,158 @@ def _processor(directory: Path) -> Any:
 @functools.cache
 def _tokenizer(directory: Path) -> Any:
     return transformers.AutoTokenizer.from_pretrained(str(directory))
+
+
+# ------------------------------------------------------------------------------------------ batches
+
+
+def upstream_batch_logits(model: Any, inputs: Inputs) -> np.ndarray:
+    """Run a padded batch in one call, our positions passed in, and return all logits [B, L, V]."""
+    with widened_islands(), torch.no_grad():
+        return model(**upstream_arguments(model, inputs), use_cache=False).logits.cpu().numpy()
+
+
+# ------------------------------------------------------------------------------------------ generation
+
+
+def hf_rule(name: str, value: float, scores: np.ndarray, seen: Sequence[int] = ()) -> np.ndarray:
+    """Return scores `[V]` behind one of upstream's rules, in the type that they come in."""
+    made = {
+        "temperature": transformers.TemperatureLogitsWarper,
+        "top_k": transformers.TopKLogitsWarper,
+        "top_p": transformers.TopPLogitsWarper,
+        "min_p": transformers.MinPLogitsWarper,
+        "repetition_penalty": transformers.RepetitionPenaltyLogitsProcessor,
+    }[name](value)
+    return made(torch.tensor([list(seen)], dtype=torch.int64), torch.from_numpy(scores[np.newaxis]))[0].numpy()
+
+
+def hf_rules(settings: Mapping[str, Any], scores: np.ndarray, seen: Sequence[int]) -> np.ndarray:
+    """Return scores `[V]` behind all the rules that upstream makes of settings, in its order."""
+    config = transformers.GenerationConfig(**settings)
+    config.update(**config._get_default_generation_params(), defaults_only=True)
+    stand_in = mock.Mock(config=mock.Mock(is_encoder_decoder=False))
+    stand_in._merge_criteria_processor_list = lambda defaults, own: defaults
+    rules = transformers.GenerationMixin._get_logits_processor(stand_in, config, input_ids_seq_length=len(seen))
+    return rules(torch.tensor([list(seen)]), torch.from_numpy(scores[np.newaxis].copy()))[0].numpy()
+
+
+def hf_generation_defaults() -> dict[str, Any]:
+    """Return what upstream takes for each setting that a generation_config.json leaves out."""
+    return dict(transformers.GenerationConfig()._get_default_generation_params())
+
+
+def hf_read_generation_config(directory: Path) -> dict[str, Any]:
+    """Return what upstream reads from a directory's generation_config.json, its defaults filled in."""
+    config = transformers.GenerationConfig.from_pretrained(directory)
+    config.update(**config._get_default_generation_params(), defaults_only=True)
+    return dict(config.to_dict())
+
+
+def upstream_answer(
+    model: Any,
+    inputs: Inputs,
+    *,
+    max_new_tokens: int,
+    stop_ids: tuple[int, ...],
+    forced: Sequence[int] = (),
+    **settings: Any,
+) -> tuple[list[int], np.ndarray]:
+    """Let upstream's own loop decode: the new ids, and the scores `[steps, V]` behind its rules.
+
+    Args:
+        forced: what its draws give, one after the other; nothing else of the loop is changed.
+    """
+    arguments = upstream_arguments(model, inputs)
+    del arguments["position_ids"]
+    ids, config = arguments["input_ids"], model.config
+    arguments["mm_token_type_ids"] = (ids == config.image_token_id).int() + 2 * (
+        ids == config.video_token_id
+    ).int()
+    draws = iter(forced)
+    drawn = mock.patch.object(
+        torch,
+        "multinomial",
+        lambda probs, num_samples: torch.tensor([[next(draws)]], device=probs.device),
+    )
+    with drawn, widened_islands():
+        out = model.generate(
+            **arguments,
+            max_new_tokens=max_new_tokens,
+            eos_token_id=list(stop_ids),
+            pad_token_id=stop_ids[0],
+            return_dict_in_generate=True,
+            output_scores=True,
+            **settings,
+        )
+    return out.sequences[0, inputs.ids.shape[1] :].tolist(), torch.cat(out.scores).cpu().numpy()
+
+
+# ------------------------------------------------------------------------------- bfloat16 and float16
+
+
+def sixteen_bit_model(config: Config, *, seed: int, dtype: str) -> Any:
+    """`random_model` in bfloat16 or float16, its frequencies in float32: as `from_pretrained` leaves them.
+
+    Converting a whole model, as `random_model` does, converts these two buffers as well.
+    """
+    return with_float32_frequencies(random_model(config, seed=seed, dtype=dtype), config)
+
+
+def with_float32_frequencies(model: Any, config: Config) -> Any:
+    """The same model with the correctly rounded float32 frequencies, whatever its type."""
+    v, t = config.vision, config.text
+    for module, width, theta in (
+        (model.model.visual.rotary_pos_emb, v.head_dim // 2, v.rope_theta),
+        (model.model.language_model.rotary_emb, t.head_dim, t.rope_theta),
+    ):
+        module.inv_freq = torch.from_numpy(inverse_frequencies(width=width, theta=theta)).to(DEVICE)
+    return model
+
+
+class _FineRecorder(_Recorder):
+    """Records the activated gate as well, which is no tap of ours: it is a place where upstream rounds."""
+
+    def _module_hooks(self) -> Iterator[Any]:
+        yield from super()._module_hooks()
+        towers = {"vision": self.model.model.visual.blocks, "language": self.model.model.language_model.layers}
+        for tower, blocks in towers.items():
+            for i, block in enumerate(blocks):
+                yield self._after(block.mlp.act_fn, f"{tower}.blocks.{i:02d}.mlp.silu")
+
+
+def sixteen_bit_taps(model: Any, inputs: Inputs) -> dict[str, np.ndarray]:
+    """Every tap of ours in upstream's own 16 bits, as float32 arrays, and `mlp.silu` of each block."""
+    recorder = _FineRecorder(model)
+    with recorder.listening(), torch.no_grad():
+        output = model(**upstream_arguments(model, inputs), use_cache=False)
+    recorder.keep("logits", output.logits[0])
+    return recorder.taps
+
+
+def cast(x: np.ndarray, dtype: str) -> np.ndarray:
+    """torch's conversion to a 16-bit type, and back to float32."""
+    return torch.from_numpy(x).to(getattr(torch, dtype)).float().numpy()
+
+
+def attention_of_both_kinds(
+    q: np.ndarray, k: np.ndarray, v: np.ndarray, *, causal: bool, dtype: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mixed values of upstream's eager attention and of its sdpa, of one segment, in a 16-bit type."""
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    kind = getattr(torch, dtype)
+    module = mock.Mock(num_key_value_groups=q.shape[1] // k.shape[1], training=False, is_causal=causal)
+    heads = [tensor.transpose(0, 1)[None].to(kind) for tensor in _tensors(q, k, v)]
+    scaling = q.shape[2] ** -0.5
+    mask = torch.full((len(q), len(k)), torch.finfo(kind).min, dtype=kind).triu(1)[None, None] if causal else None
+    with torch.no_grad():
+        eager, _ = upstream.eager_attention_forward(module, *heads, mask, scaling=scaling)
+        sdpa, _ = sdpa_attention_forward(module, *heads, None, scaling=scaling, is_causal=causal)
+    return eager[0].float().numpy(), sdpa[0].float().numpy()
+
+
+def scale_parameters(model: Any, name: str, factor: float) -> None:
+    """Multiply one parameter of an upstream model, in its own type."""
+    with torch.no_grad():
+        dict(model.named_parameters())[name].mul_(factor)

@@ -1,6 +1,6 @@
 """What hypothesis draws: structure. The values are filled in by NumPy from a drawn seed."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import hypothesis.strategies as st
 import numpy as np
@@ -91,29 +91,21 @@ def prompts(draw: st.DrawFn, config: Config, *, videos: bool = True) -> Inputs:
     return made_inputs(config, ids or [FIRST_TEXT_ID], grids["image"], grids["video"], seconds, rng)
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Several prompts padded to one length: what `mrope_positions` takes."""
-
-    ids: np.ndarray
-    mask: np.ndarray
-    image_grids: np.ndarray
-    video_grids: np.ndarray
-    second_per_grid: np.ndarray
-
-    @property
-    def arrays(self) -> tuple[np.ndarray, ...]:
-        return self.ids, self.mask, self.image_grids, self.video_grids, self.second_per_grid
-
-
 @st.composite
-def batches(draw: st.DrawFn, config: Config, *, videos: bool = True) -> Batch:
+def batches(draw: st.DrawFn, config: Config, *, videos: bool = True) -> Inputs:
     """One to three drawn prompts, padded left or right; grids run on through the batch."""
     rows = draw(st.lists(prompts(config, videos=videos), min_size=1, max_size=3))
-    side = draw(st.sampled_from(["left", "right"]))
     # What stands in the padding must not matter: not even an id that announces a picture.
     filler = draw(st.sampled_from([FIRST_TEXT_ID, config.image_token_id, config.video_token_id]))
-    longest = max(row.ids.shape[1] for row in rows) + draw(st.integers(0, 2))
+    side = draw(st.sampled_from(["left", "right"]))
+    return joined_inputs(config, rows, side=side, filler=filler, extra=draw(st.integers(0, 2)))
+
+
+def joined_inputs(
+    config: Config, rows: list[Inputs], *, side: str, filler: int = FIRST_TEXT_ID, extra: int = 0
+) -> Inputs:
+    """A batch of prompts, with `extra` columns of padding more than the longest needs."""
+    longest = max(row.ids.shape[1] for row in rows) + extra
     ids = np.full((len(rows), longest), filler, dtype=np.int64)
     mask = np.zeros(ids.shape, dtype=bool)
     for b, row in enumerate(rows):
@@ -122,9 +114,33 @@ def batches(draw: st.DrawFn, config: Config, *, videos: bool = True) -> Batch:
         ids[b, place], mask[b, place] = row.ids[0], True
     joined = {
         name: np.concatenate([getattr(row, name) for row in rows])
-        for name in ("image_grids", "video_grids", "second_per_grid")
+        for name in ("image_rows", "image_grids", "video_rows", "video_grids", "second_per_grid")
     }
-    return Batch(ids=ids, mask=mask, **joined)
+    positions, delta = mrope_positions(
+        ids,
+        mask,
+        joined["image_grids"],
+        joined["video_grids"],
+        joined["second_per_grid"],
+        image_token_id=config.image_token_id,
+        video_token_id=config.video_token_id,
+        merge_p=config.vision.merge_p,
+        tokens_per_second=config.vision.tokens_per_second,
+    )
+    return Inputs(
+        text=[""] * len(rows),
+        ids=ids,
+        mask=mask,
+        positions=positions,
+        delta=delta,
+        media_counts=tuple((len(row.image_grids), len(row.video_grids)) for row in rows),
+        **joined,
+    )
+
+
+def position_arrays(inputs: Inputs) -> tuple[np.ndarray, ...]:
+    """What `mrope_positions` takes."""
+    return inputs.ids, inputs.mask, inputs.image_grids, inputs.video_grids, inputs.second_per_grid
 
 
 def draw_text(draw: st.DrawFn, config: Config) -> list[int]:

@@ -9,17 +9,20 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "ref" / "qwen25vl"
 
 FLOORS = (
-    {"errors", "tap_names"},
-    {"precision", "config", "config_keys", "json_file", "layers", "tap", "bundled"},
+    {"errors", "tap_names", "rounding", "wording"},
+    {"limits"},
+    {"plot", "precision", "config", "config_keys", "json_file", "layers", "tap", "overflow", "bundled"},
     {"config_json", "ops", "checkpoint", "media"},
     {"gated_mlp", "prompt"},
     {"vision", "language"},
-    {"inputs"},
-    {"processor", "model"},
+    {"inputs", "opened"},
+    {"processor", "reuse"},
+    {"model"},
     {"generate"},
     {"api"},
     {""},
     {"golden"},
+    {"report"},
     {"cli"},
 )
 """From the ground up. A room imports from lower floors, and from itself; "" is the package itself."""

@@ -11,9 +11,9 @@ from islands import U, disturbed_ops
 from networks import UNEVEN, WIDE, every_tap, random_network, still_and_clip
 from qwen25vl.checkpoint.weights import Weights
 from qwen25vl.generate.greedy import greedy_steps
-from qwen25vl.model import Network, decode_step, prefill, vocabulary_scores
+from qwen25vl.model import Network, Past, decode_step, prefill, vocabulary_scores
 from qwen25vl.tap import Tap
-from strategies import FIRST_TEXT_ID, configs, made_inputs, prompts, with_ids
+from strategies import FIRST_TEXT_ID, batches, configs, joined_inputs, made_inputs, prompts, with_ids
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -101,16 +101,71 @@ def refusing_writes(ops):
     return replace(ops, **{name: guarded(getattr(ops, name)) for name in names})
 
 
-@pytest.mark.parametrize("batch", ["two rows", "padding"])
-def test_more_than_one_prompt_or_padding_is_refused(batch):
-    inputs = still_and_clip()
-    if batch == "two rows":
-        twice = {name: np.tile(getattr(inputs, name), (2, 1)) for name in ("ids", "mask")}
-        wrong = replace(inputs, positions=np.tile(inputs.positions, (1, 2, 1)), delta=np.zeros(2, int), **twice)
-    else:
-        wrong = replace(inputs, mask=np.where(np.arange(inputs.ids.shape[1]) == 0, False, inputs.mask))
-    with pytest.raises(ValueError, match=r"need one prompt without padding, got mask"):
-        prefill(wrong, random_network(UNEVEN))
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_d13_prefill_wants_one_prompt_without_padding(side):
+    batch = joined_inputs(UNEVEN, [still_and_clip(), still_and_clip()], side=side)
+    padded = joined_inputs(UNEVEN, [still_and_clip()], side=side, extra=1)
+    for wrong in (batch, padded):
+        with pytest.raises(ValueError, match=r"need one prompt without padding, got mask"):
+            prefill(wrong, random_network(UNEVEN))
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 9, 16, 1000])
+def test_d14_any_size_of_pieces_gives_what_one_pass_gives(chunk):
+    # The picture stands at 2 to 16 and the clip at 20 to 31: pieces of 1, 7 and 9 cut both, 16 cuts at an edge.
+    inputs, network = still_and_clip(), random_network(UNEVEN)
+    want, whole = prefill(inputs, network)
+    got, cache = prefill(inputs, network, chunk=chunk)
+    assert_close(got, want)
+    for ours, theirs in zip((*cache.keys, *cache.values), (*whole.keys, *whole.values), strict=True):
+        assert_close(ours, theirs)
+
+
+def test_d14_each_piece_reports_under_its_own_name_and_has_its_own_positions():
+    inputs, tap = still_and_clip(), Tap("*language.positions")
+    prefill(inputs, random_network(UNEVEN), chunk=7, tap=tap)
+    length = inputs.ids.shape[1]
+    assert list(tap) == [f"chunks.{i:02d}.language.positions" for i in range(-(-length // 7))]
+    joined = np.concatenate([tap[name] for name in tap], axis=1)
+    np.testing.assert_array_equal(joined, inputs.positions[:, 0])
+
+
+def test_d14_media_are_encoded_once_whatever_the_size_of_the_pieces():
+    tap = Tap("vision.*", sink=lambda name, array: names.append(name))
+    names = []
+    prefill(still_and_clip(), random_network(UNEVEN), chunk=1, tap=tap)
+    assert len(names) == len(set(names)) > 0
+
+
+@pytest.mark.parametrize("cut", [1, 2, 9, 17, 25, 32, 33])
+def test_d15_a_prompt_that_goes_on_from_an_earlier_one_gives_what_it_gives_alone(cut):
+    # Up to `cut` both are equal; the cut goes through text, the picture, the clip.
+    network, inputs = random_network(UNEVEN), still_and_clip()
+    earlier = other_from(inputs, cut)
+    past = Past(earlier, prefill(earlier, network)[1])
+    tap = Tap("language.embed.out")
+    got, cache = prefill(inputs, network, past=past, tap=tap)
+    want, whole = prefill(inputs, network)
+    assert_close(got, want[-len(got) :])
+    assert len(got) == len(tap["language.embed.out"]) < len(want)  # something was not run again
+    for ours, theirs in zip((*cache.keys, *cache.values), (*whole.keys, *whole.values), strict=True):
+        assert_close(ours, theirs)
+
+
+def other_from(inputs, cut):
+    """The same prompt with other text, or other pixels, from index `cut` on."""
+    text = inputs.ids[0] >= FIRST_TEXT_ID
+    later = np.arange(inputs.ids.shape[1]) >= cut
+    ids = np.where(text & later, inputs.ids[0] % 30 + 7, inputs.ids[0])[np.newaxis]
+    rows = {
+        name: getattr(inputs, name) + (1.0 if cut <= last else 0.0)
+        for name, last in (("image_rows", 16), ("video_rows", 31))
+    }
+    return replace(inputs, ids=ids, **{name: array.astype(np.float32) for name, array in rows.items()})
+
+
+def assert_close(got, want):
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-12 * np.max(np.abs(want)))
 
 
 # ---------------------------------------------------------------------------------------------- oracle
@@ -190,3 +245,23 @@ def test_g1_greedy_ids_equal_upstreams_own_generation(data, config, seed):
     steps = list(greedy_steps(inputs, network, stop_ids=stops, max_new_tokens=6))
     want = oracle.upstream_greedy(upstream, inputs, max_new_tokens=6, stop_ids=stops)
     assert [step.id for step in steps] == want
+
+
+@pytest.mark.oracle
+@given(data=st.data(), config=configs(), seed=st.integers(0, 2**32 - 1))
+def test_d13_every_row_of_a_batch_equals_its_row_of_upstreams_padded_batch(data, config, seed):
+    import oracle
+
+    inputs = data.draw(batches(config))
+    upstream = oracle.random_model(config, seed=seed)
+    want = oracle.upstream_batch_logits(upstream, harmless_padding(inputs))
+    network = Network(config, Weights(oracle.checkpoint_of(upstream), np.dtype(np.float64)), WIDE)
+    for b in range(len(inputs.ids)):
+        got = vocabulary_scores(prefill(inputs.row(b), network)[0], network)
+        real = want[b, inputs.mask[b]]
+        assert np.max(np.abs(got - real)) <= 1e-12 * np.max(np.abs(real))
+
+
+def harmless_padding(inputs):
+    """Upstream counts a pad of a picture in the padding as one to be filled; we do not read padding."""
+    return replace(inputs, ids=np.where(inputs.mask, inputs.ids, FIRST_TEXT_ID))

@@ -41,19 +41,25 @@ def test_every_operation_of_the_model_goes_through_the_value():
         "linear": 1 + 5 * vision + 2 + 7 * text + 1,
         # two per block, merger, final
         "rms_norm": 2 * vision + 1 + 2 * text + 1,
-        "rotated": 2 * vision + 2 * text,
+        "rotated": 2 * vision,
+        "rotated_in_steps": 2 * text,
         "attention": windows * (vision - full) + frames * full + text,
         "silu": vision + text,
         "gelu": 1,
+        # twice per block to the residual stream; gate and up
+        "added": 2 * vision + 2 * text,
+        "multiplied": vision + text,
     }
     counts.clear()
     decode_step(np.array([20]), cache, counted, delta=0)
     assert counts == {
         "linear": 7 * text,
         "rms_norm": 2 * text + 1,
-        "rotated": 2 * text,
+        "rotated_in_steps": 2 * text,
         "attention": text,
         "silu": text,
+        "added": 2 * text,
+        "multiplied": text,
     }
 
 

@@ -12,7 +12,7 @@ from networks import UNEVEN, WIDE, every_tap, random_network, still_and_clip
 from qwen25vl.errors import BadInput
 from qwen25vl.layers.rotary import inverse_frequencies
 from qwen25vl.model import decode_step, encoded_media, prefill, vocabulary_scores
-from qwen25vl.precision import FLOAT32, FLOAT64, PRECISIONS, named_precision
+from qwen25vl.precision import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, PRECISIONS, named_precision
 from qwen25vl.tap import Tap
 from strategies import configs, made_inputs, prompts
 
@@ -114,10 +114,13 @@ def test_n2_pixel_rows_are_float32_values_in_every_precision():
 
 
 def test_precisions_are_found_by_name():
-    assert [named_precision(name) for name in ("float64", "float32")] == [FLOAT64, FLOAT32]
+    names = ("float64", "float32", "bfloat16", "float16")
+    assert [named_precision(name) for name in names] == [FLOAT64, FLOAT32, BFLOAT16, FLOAT16]
     assert all(precision.name == name for name, precision in PRECISIONS.items())
 
 
 def test_an_unknown_precision_is_refused_with_the_known_ones():
-    with pytest.raises(BadInput, match=r"unknown precision 'float8'; choose one of float64, float32"):
+    with pytest.raises(
+        BadInput, match=r"unknown precision 'float8'; choose one of float64, float32, bfloat16, float16"
+    ):
         named_precision("float8")

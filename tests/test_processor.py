@@ -198,19 +198,95 @@ def test_ids_and_rows_equal_those_of_transformers_processor(sizes, words):
     assert [picture.tokens_m for picture in inputs.pictures] == tokens
 
 
+# -------------------------------------------------------------------------------- videos and batches
+
+
+def frames(count, height=60, width=90, seed=5):
+    """A video of random frames, as an array."""
+    return np.random.default_rng(seed).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+
+
+def video(source, **options):
+    return {"type": "video", "video": source, **options}
+
+
+SMALL = {"min_pixels": 784, "max_pixels": 9000}
+"""Limits under which a frame of 60 x 90 becomes 56 x 84: 2 x 3 merged tokens."""
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_pictures_and_videos_may_stand_in_any_order(processor, order):
+    parts = [
+        image(THREE["small"]),
+        video(frames(5), fps=1.5),
+        image(THREE["wide"]),
+        video(frames(2, seed=6), fps=4.0),
+    ]
+    ours = [parts[i] for i in order]
+    inputs = processor.prepare([turn("user", "a", *ours, "b")], **SMALL)
+    runs = [(int(key), len([*group])) for key, group in itertools.groupby(inputs.ids[0])]
+    image_id, video_id = processor.config.image_token_id, processor.config.video_token_id
+    tokens = {0: (image_id, 4), 1: (video_id, 18), 2: (image_id, 10), 3: (video_id, 6)}
+    assert [run for run in runs if run[0] in (image_id, video_id)] == [tokens[i] for i in order]
+    stills, films = [i for i in order if i in (0, 2)], [i for i in order if i in (1, 3)]
+    assert inputs.image_grids.tolist() == [{0: [1, 4, 4], 2: [1, 4, 10]}[i] for i in stills]
+    assert inputs.video_grids.tolist() == [{1: [3, 4, 6], 3: [1, 4, 6]}[i] for i in films]
+    assert inputs.second_per_grid.tolist() == [{1: 2 / 1.5, 3: 0.5}[i] for i in films]
+    np.testing.assert_array_equal(inputs.video_rows, np.concatenate([medium.rows for medium in inputs.clips]))
+
+
+def test_the_same_frames_at_another_rate_differ_in_time_alone(processor):
+    # Rows of time are 2 / fps seconds apart, 3 positions a second in tiny, truncated behind the product.
+    assert processor.config.vision.tokens_per_second == 3
+    want = {1.5: [0, 4, 8, 12], 4.0: [0, 1, 3, 4], 2.5: [0, 2, 4, 7]}
+    found = {}
+    for fps in want:
+        inputs = processor.prepare([turn("user", "a", video(frames(8), fps=fps), "b")], **SMALL)
+        found[fps] = inputs
+        pads = inputs.ids[0] == processor.config.video_token_id
+        time = inputs.positions[0, 0, pads].reshape(4, 6)
+        assert np.all(time == time[:, :1])
+        first = np.flatnonzero(pads)[0]
+        assert (time[:, 0] - first).tolist() == want[fps]
+        assert inputs.positions[0, 0, pads.nonzero()[0][-1] + 1] == max(first + want[fps][-1], first + 2) + 1
+    np.testing.assert_array_equal(found[1.5].video_rows, found[4.0].video_rows)
+    np.testing.assert_array_equal(found[1.5].positions[1:, 0, :24], found[4.0].positions[1:, 0, :24])
+
+
+def four():
+    return [
+        [turn("user", "a", image(THREE["small"]), "b")],
+        [turn("user", "only text, and rather a lot of it, so that this row is long: " + "word " * 40)],
+        [turn("user", video(frames(3), fps=1.5), image(THREE["wide"]), "and?")],
+        [turn("user", "b")],
+    ]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_p22_each_conversation_of_a_batch_is_prepared_as_if_it_were_alone(processor, side):
+    batch = processor.prepare(four(), padding_side=side, **SMALL)
+    assert batch.ids.shape[0] == 4
+    lengths = batch.mask.sum(axis=1)
+    assert len(set(lengths.tolist())) == 4
+    assert max(lengths) == batch.ids.shape[1]
+    assert np.all(batch.ids[~batch.mask] == processor.tokenizer.id("<|endoftext|>"))
+    assert np.all(batch.mask[:, -1 if side == "left" else 0])
+    for b, messages in enumerate(four()):
+        alone, row = processor.prepare(messages, **SMALL), batch.row(b)
+        for name in ("text", "ids", "mask", "image_rows", "image_grids", "video_rows", "video_grids",
+                     "second_per_grid", "positions", "delta"):  # fmt: skip
+            np.testing.assert_array_equal(getattr(row, name), getattr(alone, name), err_msg=name)
+        assert len(row.pictures) == len(alone.pictures)
+        assert len(row.clips) == len(alone.clips)
+
+
+def test_p22_a_batch_of_one_is_the_conversation(processor):
+    alone, batch = processor.prepare(four()[0]), processor.prepare([four()[0]])
+    np.testing.assert_array_equal(batch.ids, alone.ids)
+    assert batch.mask.all()
+
+
 # -------------------------------------------------------------------------------------- refusals
-
-
-def test_a_video_is_refused_with_what_to_do_instead(processor):
-    messages = [turn("user", image(THREE["small"]), {"type": "video", "video": "a.mp4"})]
-    with pytest.raises(BadInput, match=r'content"\]\[1\] is a video; .* give its frames as images'):
-        processor.prepare(messages)
-
-
-@pytest.mark.parametrize("key", ["min_pixels", "max_pixels", "resized_height", "resized_width"])
-def test_a_size_inside_a_part_is_refused_not_passed_over(processor, key):
-    with pytest.raises(BadInput, match=f"holds '{key}', which is not read from a part"):
-        processor.prepare([turn("user", {**image(THREE["small"]), key: 3136})])
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,15 @@
 """Section 01 - configuration: which numbers fix the shape and the constants of a model?"""
 
+import math
 from dataclasses import dataclass, field
 
 from qwen25vl.errors import BadInput
+
+MOST_BLOCKS = 1000
+"""Blocks of a tower. The largest release has 80; each takes a dozen names, whatever its size."""
+
+LARGEST_NUMBER = 2**31 - 1
+"""The largest whole number of a config: sizes, ids and positions fit 32 bits in every implementation."""
 
 
 @dataclass(frozen=True)
@@ -149,10 +156,15 @@ class Config:
 
 
 def _need_positive(config: VisionConfig | TextConfig, where: str) -> None:
-    """Every integer of a sub-config is a count or a size: at least 1."""
+    """Every number of a sub-config is positive, and no larger than a model could have. (C27, C29)"""
     for name, value in vars(config).items():
-        if isinstance(value, int | float) and value <= 0:
+        if isinstance(value, int | float) and not 0 < value < math.inf:
             raise BadInput(f"{where}: {name} must be positive, got {value}")
+        most = MOST_BLOCKS if name in ("depth", "num_hidden_layers") else LARGEST_NUMBER
+        if isinstance(value, int) and value > most:
+            raise BadInput(f"{where}: {name} must be at most {most}, got {value}")
+        if name == "rope_theta" and value < 1:
+            raise BadInput(f"{where}: rope_theta must be at least 1, got {value}; every release has 10000 or more")
 
 
 def _released(

@@ -1,12 +1,11 @@
 """Section 01 - config.json: which Config does a checkpoint directory state?"""
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from qwen25vl.config import Config, TextConfig, VisionConfig
+from qwen25vl.config import LARGEST_NUMBER, Config, TextConfig, VisionConfig
 from qwen25vl.config_keys import (
     EOS_TOKEN_ID,
     TEXT_KEYS,
@@ -18,6 +17,7 @@ from qwen25vl.config_keys import (
 )
 from qwen25vl.errors import BadInput
 from qwen25vl.json_file import json_object
+from qwen25vl.wording import shown
 
 MODEL_TYPE = "qwen2_5_vl"
 """The `model_type` at the root; a sub-config says the same, or adds `_text` or `_vision`."""
@@ -37,7 +37,8 @@ def read_config(directory: Path) -> Config:
     try:
         return parse_config(document)
     except BadInput as error:
-        raise BadInput(f"{path}: {error}") from None
+        advice = "" if "; " in str(error) else "; take the config.json of the same checkpoint"
+        raise BadInput(f"{path}: {error}{advice}") from None
 
 
 def parse_config(document: Mapping[str, Any]) -> Config:
@@ -48,7 +49,7 @@ def parse_config(document: Mapping[str, Any]) -> Config:
     Raises:   BadInput: a value of the wrong type or size, or a model that this package does not compute.
     Source:   transformers 5.23.0 configuration_qwen2_5_vl.py, Qwen2_5_VLConfig.__post_init__ and
               Qwen2_5_VLTextConfig.convert_rope_params_to_dict
-    Spec:     spec/01-config-checkpoint.md (C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C27)
+    Spec:     spec/01-config-checkpoint.md (C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C27, C29)
     """
     nested = document.get("text_config") is not None
     text = _section(document, "text_config") if nested else document  # (C1)
@@ -70,7 +71,7 @@ def _section(document: Mapping[str, Any], name: str, *, at: str = "") -> Mapping
     if section is None:
         return {}
     if not isinstance(section, Mapping):
-        raise BadInput(f"{at}{name} must be an object, got {_shown(section)}")
+        raise BadInput(f"{at}{name} must be an object, got {shown(section)}")
     return section
 
 
@@ -79,12 +80,12 @@ def _check_supported(
 ) -> None:
     """Refuse what would make it another model, rather than compute a wrong one. (C9)"""
     if root.get("model_type") != MODEL_TYPE:
-        raise BadInput(f"model_type must be {MODEL_TYPE!r}, got {_shown(root.get('model_type'))}")
+        raise BadInput(f"model_type must be {MODEL_TYPE!r}, got {shown(root.get('model_type'))}")
     for part, at, suffix in ((text, text_at, "_text"), (vision, "vision_config.", "_vision")):
         if part.get("model_type", MODEL_TYPE) not in (MODEL_TYPE, MODEL_TYPE + suffix):
-            raise BadInput(f"{at}model_type must be {MODEL_TYPE + suffix!r}, got {_shown(part['model_type'])}")
+            raise BadInput(f"{at}model_type must be {MODEL_TYPE + suffix!r}, got {shown(part['model_type'])}")
         if part.get("hidden_act", "silu") != "silu":
-            raise BadInput(f"{at}hidden_act must be 'silu', got {_shown(part['hidden_act'])}")
+            raise BadInput(f"{at}hidden_act must be 'silu', got {shown(part['hidden_act'])}")
     for part, at in ((root, ""), (text, text_at), (vision, "vision_config.")):
         if part.get("quantization_config") is not None:
             raise BadInput(
@@ -106,7 +107,7 @@ def _vision_config(vision: Mapping[str, Any]) -> VisionConfig:
     in_channels = values["in_channels"]
     if vision.get("in_chans", in_channels) != in_channels:  # (C4)
         raise BadInput(
-            f"{at}in_chans is {_shown(vision['in_chans'])}, but upstream reads in_channels, "
+            f"{at}in_chans is {shown(vision['in_chans'])}, but upstream reads in_channels, "
             f"which is {in_channels} here; make the two equal"
         )
     _, where = _rope(vision, ("axial", "default"), at=at)
@@ -128,7 +129,7 @@ def _text_config(text: Mapping[str, Any], *, at: str) -> TextConfig:
     if text.get("head_dim") not in (None, config.head_dim):
         raise BadInput(
             f"{at}head_dim must be hidden_size over num_attention_heads, {config.head_dim}, "
-            f"got {_shown(text['head_dim'])}"
+            f"got {shown(text['head_dim'])}"
         )
     return config
 
@@ -142,7 +143,7 @@ def _rope(
     rope_type = rope.get("rope_type", rope.get("type", "default"))
     if rope_type not in types:  # (C8)
         raise BadInput(
-            f"{at}{name}: rope type {_shown(rope_type)} is not supported, only {' and '.join(types)}; "
+            f"{at}{name}: rope type {shown(rope_type)} is not supported, only {' and '.join(types)}; "
             "take the rotary settings of the release"
         )
     return rope, rope if "rope_theta" in rope else section
@@ -194,22 +195,27 @@ def _value(section: Mapping[str, Any], key: Key, *, at: str) -> Any:
         return _integers(value, name)
     if isinstance(key.default, int):
         return _integer(value, name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise BadInput(f"{name} must be a finite number, got {_shown(value)}")
-    return float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -math.inf < value < math.inf:
+        raise BadInput(f"{name} must be a finite number, got {shown(value)}")
+    try:
+        return float(value)
+    except OverflowError:  # (C29)
+        raise BadInput(f"{name} must be a finite number, got {shown(value)}, beyond float64") from None
 
 
 def _integer(value: Any, name: str) -> int:
     """An integer that is not negative; true and 1.0 are none."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise BadInput(f"{name} must be an integer of 0 or more, got {_shown(value)}")
+        raise BadInput(f"{name} must be an integer of 0 or more, got {shown(value)}")
+    if value > LARGEST_NUMBER:  # (C29)
+        raise BadInput(f"{name} must be an integer of at most {LARGEST_NUMBER}, got {shown(value)}")
     return value
 
 
 def _integers(value: Any, name: str) -> tuple[int, ...]:
     """A list of such integers."""
     if not isinstance(value, list | tuple):
-        raise BadInput(f"{name} must be a list of integers, got {_shown(value)}")
+        raise BadInput(f"{name} must be a list of integers, got {shown(value)}")
     return tuple(_integer(item, name) for item in value)
 
 
@@ -217,11 +223,5 @@ def _flag(section: Mapping[str, Any], key: str, *, at: str = "") -> bool:
     """A boolean, false when left out or null."""
     value = section.get(key)
     if value is not None and not isinstance(value, bool):
-        raise BadInput(f"{at}{key} must be true or false, got {_shown(value)}")
+        raise BadInput(f"{at}{key} must be true or false, got {shown(value)}")
     return bool(value)
-
-
-def _shown(value: Any) -> str:
-    """The value as JSON, cut to what fits in a sentence."""
-    text = json.dumps(value, default=repr)
-    return text if len(text) <= 60 else text[:57] + "..."

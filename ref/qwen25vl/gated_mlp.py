@@ -27,7 +27,7 @@ def gated_mlp(
 
     gate = layer("gate_proj", x)
     up = layer("up_proj", x)
-    act = ops.silu(gate) * up  # (N12) the gate is activated, not the other factor
+    act = ops.multiplied(ops.silu(gate), up)  # (N12) the gate is activated, not the other factor
     out = layer("down_proj", act)
 
     for name, value in (("gate", gate), ("up", up), ("act", act), ("out", out)):

@@ -12,6 +12,7 @@ from qwen25vl.language.cache import Cache, empty_cache
 from qwen25vl.language.decoder import decoded_tokens
 from qwen25vl.language.embed import embedded_tokens
 from qwen25vl.ops import Ops
+from qwen25vl.reuse import remaining_media, shared_length
 from qwen25vl.tap import SILENT, Tap
 from qwen25vl.vision.encoder import encoded_vision
 
@@ -25,35 +26,82 @@ class Network:
     ops: Ops
 
 
-def prefill(inputs: Inputs, network: Network, *, tap: Tap = SILENT) -> tuple[Float[np.ndarray, "L E"], Cache]:
+@dataclass(frozen=True, eq=False)
+class Past:
+    """A prompt that was run, and what it left."""
+
+    inputs: Inputs
+    """One prompt, without padding."""
+    cache: Cache
+
+
+def prefill(
+    inputs: Inputs, network: Network, *, chunk: int | None = None, past: Past | None = None, tap: Tap = SILENT
+) -> tuple[Float[np.ndarray, "L E"], Cache]:
     """Run a prompt: encode its media, put them in place, decode.
 
     Args:
-        inputs: one prompt; more than one row is refused.
+        inputs: one prompt, without padding (`Inputs.row` gives it).
+        chunk: the most tokens that the decoder is given at once; None gives it all.
+        past: an earlier prompt; what both begin with is not run again.
 
     Returns:
-        The hidden states behind the final norm, and the cache from which decoding goes on.
+        The hidden states behind the final norm, of the tokens that were run, and the cache from which
+        decoding goes on.
 
-    Spec: spec/10-decoder.md
+    Spec: spec/10-decoder.md (D13, D14, D15)
     """
-    config, weights, ops = network.config, network.weights, network.ops
+    config, weights = network.config, network.weights.at("model")
     if len(inputs.ids) != 1 or not inputs.mask.all():
         raise ValueError(f"need one prompt without padding, got mask {inputs.mask.shape}")
 
-    media_rows = encoded_media(inputs, network, tap=tap.at("vision"))
-    image_count = int(np.sum(np.prod(inputs.image_grids, axis=1))) // config.vision.merge_unit
-    x = embedded_tokens(
-        inputs.ids[0], media_rows[:image_count], media_rows[image_count:], weights.at("model"), config=config
+    start = 0 if past is None else shared_length(past.inputs, inputs, config=config)  # (D15)
+    cache = _empty_cache(network) if past is None else past.cache.first(start)
+    x = _embedded_prompt(inputs, network, start=start, tap=tap)
+    positions = inputs.positions[:, 0, start:]
+
+    length = len(x) if chunk is None else chunk
+    hidden = []
+    for i, first in enumerate(range(0, len(x), length)):
+        piece = slice(first, first + length)  # (D14)
+        scope = "language" if chunk is None else f"chunks.{i:02d}.language"
+        out, cache = decoded_tokens(
+            x[piece],
+            positions[:, piece],
+            cache,
+            weights,
+            config=config.text,
+            ops=network.ops,
+            tap=tap.at(scope),
+        )
+        hidden.append(out)
+    return np.concatenate(hidden), cache
+
+
+def _embedded_prompt(inputs: Inputs, network: Network, *, start: int, tap: Tap) -> Float[np.ndarray, "L E"]:
+    """Embed the tokens of a prompt from index `start` on, with the vision rows in their places."""
+    config, ids = network.config, inputs.ids[0, start:]
+    media = remaining_media(inputs, start=start, config=config)
+    rows = encoded_media(media, network, tap=tap.at("vision"))
+    image_count = int(np.sum(np.prod(media.image_grids, axis=1))) // config.vision.merge_unit
+    images, videos = rows[:image_count], rows[image_count:]
+    return embedded_tokens(
+        ids,
+        images[len(images) - np.sum(ids == config.image_token_id) :],  # of a medium cut in two, the rest
+        videos[len(videos) - np.sum(ids == config.video_token_id) :],
+        network.weights.at("model"),
+        config=config,
     )
-    text = config.text
-    cache = empty_cache(
+
+
+def _empty_cache(network: Network) -> Cache:
+    """Return a cache of no tokens."""
+    text = network.config.text
+    return empty_cache(
         layers=text.num_hidden_layers,
         kv_heads=text.num_key_value_heads,
         head_dim=text.head_dim,
-        dtype=ops.precision.dtype,
-    )
-    return decoded_tokens(
-        x, inputs.positions[:, 0], cache, weights.at("model"), config=text, ops=ops, tap=tap.at("language")
+        dtype=network.ops.precision.dtype,
     )
 
 

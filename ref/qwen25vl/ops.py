@@ -6,10 +6,13 @@ a mutant or a counting wrapper is put in by building another value; there is no 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from qwen25vl.layers.activations import gelu, silu
+from qwen25vl.layers.arithmetic import added, multiplied
 from qwen25vl.layers.attention import attention
 from qwen25vl.layers.linear import linear
 from qwen25vl.layers.norm import rms_norm
@@ -21,16 +24,48 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Ops:
-    """What a composed function computes with. See each function of `layers` for its contract."""
+    """What a composed function computes with. See each function of `layers` for its contract.
+
+    `reference_ops` makes one whose functions round as its precision does; left out, a function rounds nothing.
+    """
 
     precision: Precision = FLOAT32
     linear: Callable[..., Array] = linear
     rms_norm: Callable[..., Array] = rms_norm
     rotated: Callable[..., Array] = rotated
+    """The vision encoder's: rounded once."""
+    rotated_in_steps: Callable[..., Array] = rotated
+    """The decoder's: its products are rounded, too."""
     attention: Callable[..., Array] = attention
     silu: Callable[[Array], Array] = silu
     gelu: Callable[[Array], Array] = gelu
+    added: Callable[[Array, Array], Array] = added
+    multiplied: Callable[[Array, Array], Array] = multiplied
 
 
 REFERENCE = Ops()
-"""Plain NumPy in float32. `dataclasses.replace(REFERENCE, precision=FLOAT64)` is the oracle."""
+"""Plain NumPy in float32."""
+
+
+def reference_ops(precision: Precision) -> Ops:
+    """Give plain NumPy a precision: each function rounds its results as the precision does.
+
+    Spec: spec/00-notation.md (N15, N27)
+    """
+    overflowing = np.errstate(over=precision.on_overflow, invalid=precision.on_overflow)  # (N27)
+
+    def bound(function: Callable[..., Array], **settings: Any) -> Callable[..., Array]:
+        return overflowing(partial(function, rounded=precision.rounded, **settings))  # (N15)
+
+    return Ops(
+        precision=precision,
+        linear=bound(linear),
+        rms_norm=bound(rms_norm),
+        rotated=bound(rotated),
+        rotated_in_steps=bound(rotated, rounded_products=precision.rounded),
+        attention=bound(attention, hidden_score=precision.hidden_score),
+        silu=bound(silu),
+        gelu=bound(gelu),
+        added=bound(added),
+        multiplied=bound(multiplied),
+    )

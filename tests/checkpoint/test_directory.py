@@ -139,6 +139,23 @@ def test_c24_upstream_too_prefers_the_one_file(tmp_path):
     }
 
 
+@pytest.mark.parametrize("allow_nan", [False, True])
+def test_c28_a_checkpoint_opens_unread_and_its_owner_decides_whether_nan_may_pass(tmp_path, allow_nan):
+    parts = random_parts(TINY)
+    gain = np.frombuffer(parts["model.norm.weight"][2], dtype="<f4").copy()
+    gain[7] = np.nan
+    (tmp_path / ONE_FILE).write_bytes(packed(parts | {"model.norm.weight": float32_part(gain)}))
+    checkpoint = open_checkpoint(tmp_path, TINY, allow_nan=allow_nan)
+    assert checkpoint.allow_nan is allow_nan
+    found, dtype = checkpoint.tensors["model.norm.weight"], np.dtype(np.float32)
+    if allow_nan:
+        np.testing.assert_array_equal(found.widened(dtype), gain)
+    else:
+        with pytest.raises(BadInput, match=r"model.norm.weight holds 1 of 120 values .* nan, at \[7\]"):
+            found.widened(dtype)
+        assert np.all(np.isfinite(checkpoint.tensors["model.layers.0.input_layernorm.weight"].widened(dtype)))
+
+
 def check_refused(directory, message, config=TINY):
     with pytest.raises(BadInput, match=message) as refusal:
         open_checkpoint(directory, config)

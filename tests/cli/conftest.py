@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -56,4 +57,17 @@ def picture(tmp_path) -> Path:
     path = tmp_path / "noise.png"
     pixels = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture
+def film(tmp_path) -> Path:
+    """Write a video of 12 frames at 6 per second, 90 x 60 pixels, without loss."""
+    path = tmp_path / "noise.mkv"
+    frames = np.random.default_rng(1).integers(0, 256, (12, 60, 90, 3), dtype=np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=6, width=90, height=60, pix_fmt="bgr0")
+        for pixels in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
     return path

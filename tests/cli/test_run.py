@@ -10,10 +10,13 @@ import sys
 import termios
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import qwen25vl
-from qwen25vl.cli.run import _Stream
+from qwen25vl.cli.run import _Printer
+from qwen25vl.generate.answer import Step
+from qwen25vl.generate.stream import streamed_steps
 
 ROOT = Path(qwen25vl.__file__).parents[1]
 
@@ -38,6 +41,7 @@ def test_json_is_one_object_of_text_ids_and_what_became_of_the_pictures(command,
     assert (report["text"], report["ids"], report["stop"]) == (answer.text, answer.ids, answer.stop)
     assert report["prompt_tokens"] == inputs.ids.shape[1]
     entry = {
+        "kind": "image",
         "source": str(picture),
         "original_size": [60, 90],  # height, width
         "resized_size": [56, 84],
@@ -62,28 +66,120 @@ def test_the_model_and_the_precision_are_taken(command, tiny_dir):
     assert reports[3]["prompt_tokens"] == reports[0]["prompt_tokens"]
 
 
-@pytest.mark.parametrize("text", ["plain", "é", "漢字", "👩‍👩‍👧 family", ""])
-def test_a_stream_shows_whole_characters_only_and_misses_none(capsys, text):
-    tokenizer = qwen25vl.load_processor("tiny").tokenizer
-    stream = _Stream(tokenizer)
-    shown = ""
-    for token_id in tokenizer.encode(text):
-        stream.add(token_id)
-        shown += capsys.readouterr().out
-        assert text.startswith(shown)
-    stream.finish(text)
-    assert shown + capsys.readouterr().out == text + "\n"
+# -------------------------------------------------------------------------------------- decoding
 
 
-def test_bytes_that_never_become_a_character_show_at_the_end(capsys):
-    tokenizer = qwen25vl.load_processor("tiny").tokenizer
-    stream = _Stream(tokenizer)
-    ids = tokenizer.encode("漢")[:-1]
-    for token_id in ids:
-        stream.add(token_id)
-    assert capsys.readouterr().out == ""
-    stream.finish(tokenizer.decode(ids))
-    assert capsys.readouterr().out == "\ufffd\n"
+def reported(command, *options):
+    """The JSON report of a short run."""
+    return json.loads(command("run", "What colour?", "--max-new-tokens", 6, "--json", *options).out)
+
+
+WARM = ("--temperature", 1.5, "--top-k", 0)
+
+
+def generated(**settings):
+    """What the same run gives in Python."""
+    model = qwen25vl.load("tiny")
+    inputs = model.prepare([{"role": "user", "content": [{"type": "text", "text": "What colour?"}]}])
+    return model.generate(inputs, max_new_tokens=6, **settings)
+
+
+def test_without_options_the_checkpoints_own_settings_count_and_greedy_leaves_them_out(command):
+    ids = reported(command)["ids"]
+    assert ids == generated()[0].ids
+    assert reported(command, "--greedy")["ids"] == generated(greedy=True)[0].ids
+    assert (
+        reported(command, "--greedy", "--repetition-penalty", 1.05)["ids"] == ids != generated(greedy=True)[0].ids
+    )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"temperature": 0.0},
+        {"temperature": 1.5},
+        {"temperature": 2.0, "top_k": 3, "seed": 4},
+        {"temperature": 2.0, "top_p": 0.5, "seed": 4},
+        {"temperature": 2.0, "min_p": 0.2, "seed": 1},
+        {"temperature": 1.5, "repetition_penalty": 1.8},
+    ],
+    ids=str,
+)
+def test_every_option_reaches_the_answer(command, settings):
+    options = [part for key, value in settings.items() for part in (f"--{key.replace('_', '-')}", value)]
+    ids = reported(command, *options)["ids"]
+    assert ids == generated(**settings)[0].ids
+    for key in settings:  # blindness check: without any one of them it is another answer
+        others = {name: value for name, value in settings.items() if name != key}
+        if settings != {"temperature": 0.0}:  # which is all but what the checkpoint says
+            assert generated(**others)[0].ids != ids, key
+
+
+def test_several_answers_are_listed_and_the_first_is_the_answer(command):
+    report = reported(command, *WARM, "--num-return-sequences", 3)
+    assert list(report) == ["text", "ids", "prompt_tokens", "stop", "media", "answers"]
+    want = generated(temperature=1.5, top_k=0, num_return_sequences=3)
+    assert [answer["ids"] for answer in report["answers"]] == [answer.ids for answer in want]
+    assert report["answers"][0] == {key: report[key] for key in ("text", "ids", "stop")}
+
+
+def test_several_answers_are_printed_each_below_its_number(command):
+    options = (*WARM, "--num-return-sequences", 2)
+    first, second = reported(command, *options)["answers"]
+    finished = command("run", "What colour?", "--max-new-tokens", 6, *options)
+    assert finished.out == f"[1]\n{first['text']}\n[2]\n{second['text']}\n"
+
+
+def test_logprobs_are_listed_or_shown_with_each_token(command):
+    report = reported(command, *WARM, "--logprobs", "--num-return-sequences", 2)
+    want = generated(temperature=1.5, top_k=0, num_return_sequences=2)
+    assert report["logprobs"] == want[0].logprobs
+    assert [answer["logprobs"] for answer in report["answers"]] == [answer.logprobs for answer in want]
+    lines = command("run", "What colour?", "--max-new-tokens", 6, *WARM, "--logprobs").out.splitlines()
+    assert len(lines) == len(want[0].ids)
+    shown = [line.split(maxsplit=2) for line in lines]
+    assert [int(token) for _, token, _ in shown] == want[0].ids
+    assert [float(logprob) for logprob, _, _ in shown] == [round(value, 4) for value in want[0].logprobs]
+    assert "".join(json.loads(text) for _, _, text in shown) == want[0].text
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (
+            ("--greedy", "--temperature", 0.5),
+            "greedy decoding takes the best score each time, where temperature has",
+        ),
+        (("--greedy", "--top-k", 5), "greedy decoding takes the best score each time, where top_k has no effect"),
+        (("--temperature", 0, "--min-p", 0.1), "temperature 0 takes the best score each time, where min_p has no"),
+        (("--greedy", "--num-return-sequences", 2), "num_return_sequences 2 needs sampling"),
+        (("--top-p", 1.5), "top_p must be a number from 0 to 1, got 1.5; 1 switches it off"),
+        (("--temperature", -1), "temperature must be 0, or a number from 1e-15 to 1e15, got -1"),
+        (("--temperature", "nan"), "temperature must be 0, or a number"),
+        (
+            ("--seed", 2**64),
+            "seed must be a whole number from 0 to 18446744073709551615, got 18446744073709551616",
+        ),
+        (("--num-return-sequences", 0), "num_return_sequences must be a whole number from 1"),
+    ],
+    ids=str,
+)
+def test_settings_that_contradict_or_leave_their_range_are_refused_in_one_sentence(refused, options, says):
+    assert refused("run", "x", *options).startswith(says)
+
+
+def test_an_emoji_over_several_tokens_is_printed_whole(capsys):
+    model = qwen25vl.load("tiny")
+    ids = model.processor.tokenizer.encode("a👩‍👩‍👧b")
+    assert len(ids) > 8
+    writes = []
+    none = np.empty(0, dtype=np.float32)
+    steps = [Step(token, none, none, 0.0, False, i == len(ids) - 1) for i, token in enumerate(ids)]
+    printer = _Printer(several=False, logprobs=False)
+    for step in streamed_steps(steps, model.processor.tokenizer):
+        printer.add(step)
+        writes.append(capsys.readouterr().out)
+    assert [piece for piece in writes if piece] == ["a", *"👩‍👩‍👧", "b\n"]
 
 
 # ---------------------------------------------------------------------------------- on a terminal

@@ -41,7 +41,9 @@ def test_x12_the_estimate_for_tiny_is_what_is_written(tmp_path, taps, precision)
     )
     dtype = model.network.ops.precision.dtype
     foreseen = expected_taps(inputs, config=model.config, dtype=dtype, taps=taps)
-    write_golden(tmp_path / "g", model, inputs, sources=["x"], model_name="tiny", max_new_tokens=1, taps=taps)
+    write_golden(
+        tmp_path / "g", model, inputs, sources=[("image", "x")], model_name="tiny", max_new_tokens=1, taps=taps
+    )
     path = tmp_path / "g" / TAPS_FILE
     length = int.from_bytes(path.read_bytes()[:8], "little")
     assert sum(tap.nbytes for tap in foreseen) == path.stat().st_size - 8 - length

@@ -39,7 +39,7 @@ def inputs(model, tmp_path_factory):
     return model.prepare([{"role": "user", "content": [*parts, {"type": "text", "text": "Compare them."}]}])
 
 
-def written(out, model, inputs, *, sources=("one.png", "two.png"), **options):
+def written(out, model, inputs, *, sources=(("image", "one.png"), ("image", "two.png")), **options):
     """Write a golden as the command line does."""
     return write_golden(
         out,
@@ -98,14 +98,16 @@ def test_x3_every_tap_is_written_as_it_was_computed(golden, model, inputs):
 
 
 def test_x4_the_answer_is_the_greedy_one_with_the_scores_it_was_chosen_by(golden, manifest, model, inputs):
-    answer = model.generate(inputs, max_new_tokens=STEPS)[0]
+    answer = model.generate(inputs, max_new_tokens=STEPS, greedy=True)[0]
     found = load_file(golden / "answer.safetensors")
     assert set(found) == {"answer.ids", "answer.logits", "answer.logprobs"}
     assert found["answer.ids"].tolist() == answer.ids
-    assert found["answer.logprobs"].tolist() == answer.logprobs
+    # Its prompt was run in one pass, the golden's last token behind the others: other orders of some hundred sums.
+    np.testing.assert_allclose(found["answer.logprobs"], answer.logprobs, rtol=0, atol=1e-12)
     assert found["answer.logits"].shape == (len(answer.ids), model.config.text.vocab_size)
     np.testing.assert_array_equal(np.argmax(found["answer.logits"], axis=1), answer.ids)
-    assert manifest["generation"] == {"rule": "argmax, no penalty", **asdict(answer)}
+    logprobs = found["answer.logprobs"].tolist()
+    assert manifest["generation"] == {"rule": "argmax, no penalty", **asdict(answer), "logprobs": logprobs}
     last = load_file(golden / "taps.safetensors")["logits"][-1]
     # the same rows through matrix products of other sizes: sums of 120 products in another order
     np.testing.assert_allclose(found["answer.logits"][0], last, rtol=0, atol=1e-12 * np.max(np.abs(last)))
@@ -172,6 +174,7 @@ def test_x10_the_manifest_has_the_fields_of_its_schema_in_their_order(manifest, 
     assert manifest["prompt"] == inputs.text[0]
     assert manifest["media"] == [
         {
+            "kind": "image",
             "source": source,
             "original_size": list(picture.original_size),
             "resized_size": list(picture.resized_size),
@@ -198,10 +201,7 @@ def test_x3_only_the_taps_asked_for_are_written_and_each_is_announced(tmp_path, 
     want = [f"language.blocks.{i:02d}.attn.{name}" for i in (1, 2) for name in ("q", "q_rope")]
     assert list(load_file(tmp_path / "g" / "taps.safetensors")) == sorted(want)
     assert [part["id"] for part in manifest["parts"] if part["file"] == "taps.safetensors"] == want
-    blocks = model.config.vision.depth + model.config.text.num_hidden_layers
-    assert seen[: len(want)] == want
-    assert len(seen) == len(want) + blocks  # the answer runs the prompt again
-    assert all(name.endswith(".resid_post") for name in seen[len(want) :])
+    assert seen == want
 
 
 def test_a_prompt_without_pictures_has_no_vision_taps(tmp_path, model):

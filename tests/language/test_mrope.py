@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from qwen25vl.config import TextConfig
 from qwen25vl.language.mrope import block_positions, mrope_positions, mrope_rotation
 from qwen25vl.layers.rotary import inverse_frequencies
-from strategies import SPECIAL_IDS, batches, configs
+from strategies import SPECIAL_IDS, batches, configs, position_arrays
 
 IMAGE, VIDEO = SPECIAL_IDS["image_token_id"], SPECIAL_IDS["video_token_id"]
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -69,7 +69,7 @@ def positions_of(config, batch):
     """Run the function under test."""
     vision = config.vision
     return mrope_positions(
-        *batch.arrays,
+        *position_arrays(batch),
         image_token_id=config.image_token_id,
         video_token_id=config.video_token_id,
         merge_p=vision.merge_p,
@@ -302,7 +302,7 @@ def test_positions_of_pictures_match_upstream(data, config):
 
     batch = data.draw(batches(config, videos=False))
     positions, delta = positions_of(config, batch)
-    want_positions, want_delta = oracle.upstream_positions(config, *batch.arrays)
+    want_positions, want_delta = oracle.upstream_positions(config, *position_arrays(batch))
     np.testing.assert_array_equal(positions[:, batch.mask], want_positions[:, batch.mask])
     padding = batch.mask.shape[1] - np.sum(batch.mask, axis=1)  # upstream's delta does not count it
     np.testing.assert_array_equal(delta + padding, want_delta)

@@ -221,6 +221,8 @@ def test_i6_sixteen_bits_of_grey_and_of_colour_agree():
 def test_i4_an_opened_image_of_any_mode_matches_upstream(mode, seed):
     import oracle
 
+    if mode in ("LA", "PA", "RGBA") and not oracle.since("5.21"):
+        pytest.skip("transformers before 5.21 drops the alpha of an opened image")
     rgba = np.random.default_rng(seed).integers(0, 256, (4, 5, 4), np.uint8)
     first = "RGBA" if mode in ("LA", "PA", "RGBA", "RGBX") else "RGB"
     image = Image.fromarray(rgba).convert(first)
@@ -258,6 +260,8 @@ def test_i3_a_file_of_any_mode_matches_upstream(kind, mode, orientation, tmp_pat
 def test_i5_an_array_matches_upstream(channels, seed):
     import oracle
 
+    if channels != 3 and not oracle.since("5.21"):
+        pytest.skip("transformers before 5.21 leaves an array's channels as they are")
     array = np.random.default_rng(seed).integers(0, 256, (5, 6, channels), np.uint8)
     np.testing.assert_array_equal(decoded_rgb(array), oracle.pil_processor_rgb(array))
 

@@ -122,15 +122,15 @@ def test_i24_the_specified_steps_are_accepted_when_spelled_out(tmp_path):
         ({"min_pixels": "3136"}, "min_pixels or size.shortest_edge must be a whole number"),
         ({"max_pixels": 1e6}, "max_pixels or size.longest_edge must be a whole number"),
         ({"patch_size": True}, "patch_size must be a whole number"),
-        ({"merge_size": 0}, "merge_p must be at least 1"),
+        ({"merge_size": 0}, "merge_size must be a whole number from 1"),
         ({"min_pixels": 100, "max_pixels": 99}, "min_pixels 100 exceeds max_pixels 99"),
         ({"size": 448}, "shortest_edge and longest_edge"),
         ({"min_pixels": None, "size": {"longest_edge": 5000}}, "size.shortest_edge"),
         ({"image_mean": [0.5, 0.5]}, "image_mean must be a list of three numbers"),
         ({"image_mean": 0.5}, "image_mean must be a list of three numbers"),
         ({"image_std": [0.5, "a", 0.5]}, "image_std must be a list of three numbers"),
-        ({"image_std": [0.5, 0, 0.5]}, "positive deviations"),
-        ({"image_mean": [0.5, float("nan"), 0.5]}, "finite means"),
+        ({"image_std": [0.5, 0, 0.5]}, "each value of image_std must be a finite number above 0, got 0"),
+        ({"image_mean": [0.5, float("nan"), 0.5]}, "each value of image_mean must be a finite number, got NaN"),
     ],
 )
 def test_i23_a_bad_value_is_refused(tmp_path, change, message):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import prompt_cases as cases
 from qwen25vl.errors import BadInput
-from qwen25vl.prompt.layout import expanded_ids
+from qwen25vl.prompt.layout import check_positions, expanded_ids
 from qwen25vl.prompt.tokenizer import load_tokenizer
 
 IMAGE, VIDEO = 511, 512
@@ -70,3 +70,20 @@ def test_p21_another_number_of_pads_than_of_media_is_refused(ids, images, videos
 def test_p21_media_without_tokens_are_refused(count):
     with pytest.raises(BadInput, match="image 1 must have at least 1 merged token"):
         expanded([IMAGE, IMAGE], images=[4, count])
+
+
+def test_p27_a_prompt_up_to_the_last_position_passes_and_one_more_does_not():
+    positions = np.tile(np.arange(10), (3, 1, 1))
+    positions[1, 0, 4] = 12  # any of the three axes
+    mask = np.ones((1, 10), dtype=bool)
+    check_positions(positions, mask, limit=13)
+    with pytest.raises(BadInput, match=r"^the prompt of 10 tokens reaches position 12, .* positions 0 to 11 \("):
+        check_positions(positions, mask, limit=12)
+
+
+def test_p27_padding_does_not_count_and_the_long_prompt_of_a_batch_is_named():
+    positions = np.array([[[9, 0, 1], [0, 1, 9]]] * 3)
+    mask = np.array([[False, True, True], [True, True, True]])
+    with pytest.raises(BadInput, match=r"^prompt 1 of 3 tokens reaches position 9,"):
+        check_positions(positions, mask, limit=9)
+    check_positions(positions[:, :1], mask[:1], limit=2)

@@ -6,7 +6,7 @@ from hypothesis import given
 
 import prompt_cases as cases
 from qwen25vl.errors import BadInput
-from qwen25vl.prompt.messages import check_messages, media_parts, part_kind
+from qwen25vl.prompt.messages import check_messages, conversations, media_parts, part_kind
 
 
 def user(*parts: object) -> list[dict[str, object]]:
@@ -155,3 +155,24 @@ def test_p5_a_part_without_one_source_is_refused(part, says):
     check_messages(user(part), pad_tokens=cases.PADS)
     with pytest.raises(BadInput, match=says):
         media_parts(user(part))
+
+
+TURN = {"role": "user", "content": "a"}
+
+
+@pytest.mark.parametrize(
+    ("given", "count"),
+    [([TURN], 1), ([TURN, TURN], 1), ([[TURN], [TURN, TURN]], 2), (([TURN], (TURN,)), 2), ([[TURN]], 1)],
+)
+def test_p22_a_list_of_conversations_is_a_batch_and_a_list_of_messages_is_one(given, count):
+    found = conversations(given)
+    assert len(found) == count
+    for one in found:
+        check_messages(one, pad_tokens=[])
+
+
+@pytest.mark.parametrize("given", [[], [TURN, [TURN]], [[TURN], TURN], "text", 7, None, [[]], ["text"]])
+def test_p22_what_is_neither_is_refused(given):
+    (one,) = conversations(given)
+    with pytest.raises(BadInput):
+        check_messages(one, pad_tokens=[])

@@ -1,13 +1,15 @@
 """Section 04: which text a conversation becomes."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import prompt_cases as cases
+import qwen25vl.prompt.template as template_module
 from qwen25vl.errors import BadInput
 from qwen25vl.prompt.layout import expanded_ids
 from qwen25vl.prompt.template import qwen_prompt, read_template, rendered_prompt
@@ -151,6 +153,161 @@ def test_p12_the_template_sees_plain_values_only():
 def test_p12_a_template_that_fails_is_bad_input(template, says):
     with pytest.raises(BadInput, match=says):
         rendered_prompt(HELLO, template=template)
+
+
+def nested(depth):
+    value = "x"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("depth", [28, 29])
+def test_p26_messages_nested_too_deeply_are_refused(depth):
+    """The list of messages, a message, its content and a part are the first four levels."""
+    messages = [turn({"type": "text", "text": "Hello", "more": nested(depth)})]
+    if depth == 28:
+        assert "Hello" in rendered_prompt(messages, template=cases.tiny_builder().chat_template())
+    else:
+        with pytest.raises(BadInput, match="nested deeper than 32, or hold themselves; flatten them"):
+            rendered_prompt(messages, template="x")
+
+
+def test_p26_messages_that_hold_themselves_are_refused():
+    part = {"type": "text", "text": "Hello"}
+    part["more"] = {"again": part}
+    with pytest.raises(BadInput, match="hold themselves"):
+        rendered_prompt([turn(part)], template="x")
+
+
+REACHING = (
+    "{% include '/etc/passwd' %}",
+    "{% include ['a', 'b'] ignore missing %}{{ 1 / 0 }}",
+    "{% import '/etc/passwd' as x %}",
+    "{% from '/etc/passwd' import x %}",
+    "{% extends '/etc/passwd' %}",
+    "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "{{ '' | attr('__class__') | attr('__mro__') }}",
+    "{{ ['__class__'] | map('attr', '__mro__') | list }}",
+    "{{ messages | map(attribute='__class__.__mro__') | list }}",
+    "{{ '{0.__class__.__mro__}'.format(1) }}",
+    "{{ ('{0.__class__.__mro__}' | string).format(1) }}",
+    "{% set f = '{0.__class__.__mro__}'.format %}{{ f(1) }}",
+    "{{ '{x.__class__.__mro__}'.format_map({'x': 1}) }}",
+    "{{ raise_exception.__globals__ }}",
+    "{{ strftime_now.__globals__['__builtins__']['open']('/etc/passwd').read() }}",
+    "{{ self.__init__.__globals__ }}",
+    "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
+    "{{ joiner.__init__.__globals__ }}{{ namespace.__init__.__globals__ }}",
+    "{{ lipsum.__globals__['os'].popen('id').read() }}",
+    "{{ range.__self__ }}",
+    "{{ open('/etc/passwd').read() }}",
+    "{{ messages.__class__.__base__.__subclasses__() }}",
+    "{% for x in [].__iter__().__reduce__() %}{{ x }}{% endfor %}",
+)
+"""Ways of a hostile template to the file system, or to the objects from which it can be reached."""
+
+
+@pytest.mark.parametrize("template", REACHING)
+def test_p24_a_template_reaches_nothing_but_its_values(template):
+    try:
+        prompt = rendered_prompt(HELLO, template=template)
+    except BadInput as refusal:
+        text = str(refusal)
+        assert "the chat template failed" in text
+        assert "\n" not in text
+    else:
+        text = prompt
+    assert "root:" not in text
+    assert "<class 'object'>" not in text
+    assert "<built-in" not in text
+    assert "os.wrap_close" not in text
+
+
+def test_p24_a_template_changes_nothing_outside():
+    messages = [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]
+    for change in ("messages.append(1)", "messages[0].update(role='x')", "messages[0].content.clear()"):
+        with pytest.raises(BadInput, match="SecurityError"):
+            rendered_prompt(messages, template="{{ " + change + " }}")
+    assert messages == [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]
+
+
+@pytest.fixture
+def quick_limits(monkeypatch):
+    """A second and 200 MB."""
+    monkeypatch.setattr(template_module, "SECONDS", 1)
+    monkeypatch.setattr(template_module, "MEMORY_BYTES", 200_000_000)
+
+
+ENDLESS = (
+    "{% for i in range(10**9) %}{% endfor %}",  # jinja's own limit: 100,000 numbers
+    "{% for i in range(99999) %}{% for i in range(99999) %}{% endfor %}{% endfor %}",
+    "{{ 'a' * 10**9 }}",
+    "{{ 10 ** (10 ** 10) }}",
+    "{% set ns = namespace(x='a') %}{% for i in range(99) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}",
+    "{{ '%999999999d' % 1 }}",
+    "{{ '{:999999999}'.format(1) }}",
+    "{{ 'a' | center(10**9) }}",
+    "{{ (['a' * 10**6] * 10**5) | join }}",
+    "{{ ('a' * 10**5).replace('a', 'a' * 10**5) }}",
+    "{% set ns = namespace(x=[1]) %}{% for i in range(99) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}",
+    "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+    "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
+    "{{ lipsum(n=10**9) }}",
+)
+"""Ways to run for ever, or to fill the memory."""
+
+
+@pytest.mark.parametrize("template", ENDLESS, ids=range(len(ENDLESS)))
+def test_p25_a_template_cannot_run_for_ever_nor_fill_the_memory(quick_limits, template):
+    with pytest.raises(BadInput, match=r"the chat template failed on these messages \(.*\); change") as refusal:
+        rendered_prompt(HELLO, template=template)
+    assert len(str(refusal.value)) < 400
+    assert "\n" not in str(refusal.value)
+
+
+def test_p25_a_template_that_is_ended_says_which_limits_there_are(quick_limits):
+    with pytest.raises(BadInput, match=r"\(it took more than 1 s or 190 MiB\)"):
+        rendered_prompt(HELLO, template=ENDLESS[1])
+
+
+def test_p25_a_prompt_of_any_length_that_could_be_meant_is_rendered(monkeypatch):
+    assert len(rendered_prompt(HELLO, template="{{ 'a' * 10**6 }}")) == 10**6
+    monkeypatch.setattr(template_module, "LONGEST_PROMPT", 999_999)
+    with pytest.raises(BadInput, match="a prompt of 1000000 characters"):
+        rendered_prompt(HELLO, template="{{ 'a' * 10**6 }}")
+
+
+def test_p25_a_large_template_is_not_read(tmp_path):
+    (tmp_path / "chat_template.jinja").write_text("x" * 1_000_001)
+    with pytest.raises(BadInput, match=r"chat_template.jinja is larger than 1000000 bytes"):
+        read_template(tmp_path)
+    (tmp_path / "chat_template.jinja").write_text("x" * 1_000_000)
+    assert len(read_template(tmp_path)) == 1_000_000
+
+
+def test_p25_known_templates_run_here_and_others_apart(template, monkeypatch):
+    def apart(*anything):
+        raise ValueError("apart")
+
+    monkeypatch.setattr(template_module, "_rendered_apart", apart)
+    assert rendered_prompt(HELLO, template=template) == qwen_prompt(HELLO)
+    with pytest.raises(BadInput, match=r"\(apart\)"):
+        rendered_prompt(HELLO, template=template + " ")
+
+
+@given(messages=cases.conversations, ask=st.booleans())
+@settings(max_examples=5)
+def test_p25_in_a_process_of_its_own_a_template_gives_the_same_text(messages, ask):
+    template = cases.tiny_builder().chat_template() + "{# another #}"
+    want = qwen_prompt(messages, add_generation_prompt=ask)
+    assert rendered_prompt(messages, template=template, add_generation_prompt=ask) == want
+
+
+def test_p25_a_process_that_cannot_start_is_no_traceback(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(BadInput, match="no process could be started for it"):
+        rendered_prompt(HELLO, template="x")
 
 
 @pytest.mark.oracle

@@ -126,7 +126,7 @@ def test_p17_a_token_that_would_get_another_id_is_refused(tiny, tmp_path):
     config = json.loads((tiny / "tokenizer_config.json").read_text(encoding="utf-8"))
     del config["added_tokens_decoder"]["511"]  # now nobody has 511, and the tokens behind it would move up
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises(BadInput, match=r"'<\|video_pad\|>' the id 512, but with tokenizer.json it gets 511"):
+    with pytest.raises(BadInput, match=r"<\|video_pad\|>. the id 512, but with tokenizer.json it gets 511"):
         load_tokenizer(tmp_path)
 
 
@@ -260,7 +260,7 @@ def test_a_token_that_does_not_exist_is_refused(tokenizer, token_id):
 
 
 def test_an_id_that_does_not_exist_is_refused(tokenizer):
-    with pytest.raises(BadInput, match=r"has no token '<\|audio\|>'"):
+    with pytest.raises(BadInput, match=r"has no token .<\|audio\|>."):
         tokenizer.id("<|audio|>")
 
 

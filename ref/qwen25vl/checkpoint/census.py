@@ -10,6 +10,7 @@ import numpy as np
 from qwen25vl.checkpoint.names import Shapes, expected_shapes, is_ignored
 from qwen25vl.checkpoint.safetensors import StoredTensor
 from qwen25vl.config import Config
+from qwen25vl.wording import named
 
 HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
 """The two ends of the language model; a tied model has one matrix for both."""
@@ -46,7 +47,7 @@ class Census:
         lines: list[str] = []
         for kind, names in (("missing", self.missing), ("unexpected", self.unexpected)):
             if names:
-                lines += [f"{kind} ({len(names)}):", *(f"  {name}" for name in names)]
+                lines += [f"{kind} ({len(names)}):", *(f"  {named(name)}" for name in names)]
         if self.misshapen:
             lines.append(f"of another shape ({len(self.misshapen)}):")
             lines += [

@@ -1,12 +1,17 @@
 """Section 01 - weights: how does a function get the arrays of its own module?"""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Integer
 
 from qwen25vl.checkpoint.directory import Checkpoint
 from qwen25vl.checkpoint.safetensors import StoredTensor
+from qwen25vl.rounding import as_it_is, to_bfloat16, to_float16
+
+ROUNDED_ALREADY = {"BF16": to_bfloat16, "F16": to_float16}
+"""Stored types, and the rounding that leaves their numbers as they are: it is passed over, to save time."""
 
 
 @dataclass(frozen=True)
@@ -15,23 +20,29 @@ class Weights:
 
         Weights(checkpoint, float32).at("visual.blocks.0")["attn.qkv.weight"]
 
-    reads `visual.blocks.0.attn.qkv.weight`. `dtype` is float32 or float64; arrays are read-only.
+    reads `visual.blocks.0.attn.qkv.weight`. `dtype` is float32 or float64; arrays are read-only. In an emulated
+    precision each number is rounded when it is read, as upstream rounds a checkpoint of another type when it
+    loads it.
 
-    Spec:     spec/01-config-checkpoint.md (C16, C17, C26)
+    Rounding: (C40) every weight
+    Spec:     spec/01-config-checkpoint.md (C16, C17, C26, C40)
     """
 
     checkpoint: Checkpoint
     dtype: np.dtype[np.floating]
     prefix: str = ""
     """The name that all others are below, without a dot at its end."""
+    rounded: Callable[[np.ndarray], np.ndarray] = as_it_is
+    """The rounding of the precision of the run."""
 
     def at(self, scope: str) -> "Weights":
         """The tensors below `scope`, itself below this prefix. (C26)"""
-        return Weights(self.checkpoint, self.dtype, self._full(scope))
+        return replace(self, prefix=self._full(scope))
 
     def __getitem__(self, name: str) -> Float[np.ndarray, "..."]:
         """The whole tensor `name`, of its shape in `expected_shapes`. KeyError if there is none."""
-        return self._stored(name).widened(self.dtype)
+        stored = self._stored(name)
+        return self._rounded(stored, stored.widened(self.dtype))
 
     def __contains__(self, name: str) -> bool:
         """Whether there is a tensor `name` below this prefix."""
@@ -39,7 +50,16 @@ class Weights:
 
     def rows(self, name: str, ids: Integer[np.ndarray, "*ids"]) -> Float[np.ndarray, "*ids width"]:
         """Rows of the matrix `name`, read alone: an embedding look-up. BadInput for a row outside it."""
-        return self._stored(name).rows(ids, self.dtype)
+        stored = self._stored(name)
+        return self._rounded(stored, stored.rows(ids, self.dtype))
+
+    def _rounded(self, stored: StoredTensor, wide: np.ndarray) -> np.ndarray:
+        """Its numbers, rounded and read-only. (C40)"""
+        if ROUNDED_ALREADY.get(stored.dtype) is self.rounded:
+            return wide
+        result = self.rounded(wide)
+        result.flags.writeable = False
+        return result
 
     def _full(self, name: str) -> str:
         """The released name."""

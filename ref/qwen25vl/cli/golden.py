@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from qwen25vl.api import Model
+from qwen25vl.cli.media_options import media_sources, printable
 from qwen25vl.cli.options import (
     Progress,
     add_command,
     add_prompt_options,
-    block_count,
     prepared,
     print_json,
-    printable,
 )
 from qwen25vl.errors import BadInput
 from qwen25vl.golden.estimate import LARGE_BYTES, expected_bytes, expected_taps
 from qwen25vl.golden.folder import MANIFEST, check_replaceable
 from qwen25vl.golden.write import TAPS_FILE, write_golden
 from qwen25vl.inputs import Inputs
+from qwen25vl.report.table import byte_text
 
 EXAMPLES = """\
   qwen25vl golden out/cat --image cat.jpg "Describe the picture."
@@ -59,12 +59,12 @@ def run(options: argparse.Namespace) -> int:
     dtype = model.network.ops.precision.dtype
     taps = expected_taps(inputs, config=model.config, dtype=dtype, taps=options.taps)
     _check_size(options, model, inputs)
-    with Progress(total=len(taps) + block_count(model, inputs), unit="tap") as progress:
+    with Progress(total=len(taps), unit="tap") as progress:
         manifest = write_golden(
             options.out,
             model,
             inputs,
-            sources=[Path(printable(path)).name for path in options.image],
+            sources=[(kind, Path(source).name) for kind, source in media_sources(options)],
             model_name=Path(os.path.abspath(printable(options.model))).name,  # noqa: PTH100
             max_new_tokens=options.max_new_tokens,
             taps=options.taps,
@@ -112,9 +112,7 @@ def report(out: Path, manifest: dict[str, Any]) -> str:
     lines += [f"  answer: {answer['text']!r} ({len(answer['ids'])} tokens, ended by {answer['stop']})", ""]
     for file in dict.fromkeys(part["file"] for part in parts):
         count = sum(part["file"] == file for part in parts)
-        size = (out / file).stat().st_size
-        shown = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
-        lines.append(f"  {out / file}  {count} tensors, {shown}")
+        lines.append(f"  {out / file}  {count} tensors, {byte_text((out / file).stat().st_size)}")
     first = next(part["id"] for part in parts if part["file"] == TAPS_FILE)
     lines += [
         f"  {out / MANIFEST}  what each tensor is: shape, section, hash, statistics",

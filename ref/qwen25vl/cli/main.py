@@ -1,4 +1,4 @@
-"""The command line: `qwen25vl run | golden | names`."""
+"""The command line: `qwen25vl run | golden | show | names`."""
 
 import argparse
 import io
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from qwen25vl import __version__
-from qwen25vl.cli import golden, names, run
+from qwen25vl.cli import golden, names, run, show
 from qwen25vl.errors import BadInput
 
 USAGE_ERROR = 2
@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BadInput as error:
         return _said(options, str(error))
     except OSError as error:
+        if error.filename is None:  # what is printed goes to a disk that is full
+            return _said(options, f"cannot write the output ({error.strerror or error}); make room for it")
         return _said(
             options, f"cannot use {error.filename!r} ({error.strerror or error}); check it and its rights"
         )
@@ -55,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"qwen25vl {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (run, golden, names):
+    for module in (run, golden, show, names):
         module.add_parser(commands)
     return parser
 

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from qwen25vl.cli.options import add_command, print_json
+from qwen25vl.report.table import aligned
 from qwen25vl.tap_names import LEVELS, TAP_NAMES
 
 LETTERS = (
@@ -43,8 +44,5 @@ def run(options: argparse.Namespace) -> int:
         return 0
     header = ("id", "shape", "section", "level", "meaning")
     rows = [header, *((row.id, row.shape, row.section, row.level, row.meaning) for row in TAP_NAMES)]
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    for row in rows:
-        print("  ".join([cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)] + [row[4]]))
-    print(f"\n{LETTERS}")
+    print(f"{aligned(rows)}\n\n{LETTERS}")
     return 0

@@ -2,12 +2,13 @@
 
 import argparse
 import json
-import os
 import sys
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from qwen25vl.api import Model, load
+from qwen25vl.cli.media_options import add_media, add_media_limits, media_parts_of
+from qwen25vl.cli.numbers import positive
 from qwen25vl.errors import BadInput
 from qwen25vl.inputs import Inputs
 from qwen25vl.precision import PRECISIONS
@@ -29,15 +30,9 @@ def add_command(commands: Any, name: str, *, examples: str, **texts: str) -> arg
 
 
 def add_prompt_options(parser: argparse.ArgumentParser, *, precision: str, max_new_tokens: int) -> None:
-    """Add what describes a run: prompt, pictures, checkpoint, precision, length."""
-    parser.add_argument("prompt", help="the text; the pictures stand before it, in the order given")
-    parser.add_argument(
-        "--image",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="a picture; give the option once for each",
-    )
+    """Add what describes a run: prompt, pictures and videos, checkpoint, precision, length."""
+    parser.add_argument("prompt", help="the text; pictures and videos stand before it, in the order given")
+    add_media(parser)
     parser.add_argument(
         "--model",
         default="tiny",
@@ -57,21 +52,11 @@ def add_prompt_options(parser: argparse.ArgumentParser, *, precision: str, max_n
         metavar="N",
         help=f"longest answer (default: {max_new_tokens})",
     )
-    for name, word in (("--min-pixels", "least"), ("--max-pixels", "largest")):
-        parser.add_argument(
-            name,
-            type=positive,
-            metavar="N",
-            help=f"{word} area of a resized picture, in pixels (default: the checkpoint's)",
-        )
+    add_media_limits(parser)
+    parser.add_argument(
+        "--allow-nan", action="store_true", help="compute with weights that are infinite or NaN, too"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-
-
-def positive(text: str) -> int:
-    """Read a whole number of at least 1."""
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"need a whole number of at least 1, got {text!r}")
-    return int(text)
 
 
 def prepared(options: argparse.Namespace) -> tuple[Model, Inputs]:
@@ -81,22 +66,22 @@ def prepared(options: argparse.Namespace) -> tuple[Model, Inputs]:
         BadInput: if the prompt or a limit cannot be used; and whatever `load` and `prepare` refuse.
     """
     _check_text(options)
-    model = load(options.model, precision=options.precision)
+    model = load(options.model, precision=options.precision, allow_nan=options.allow_nan)
     for pad in (model.config.image_token_id, model.config.video_token_id):
         if model.processor.tokenizer.token(pad) in options.prompt:
             raise BadInput(
                 f"the prompt contains {model.processor.tokenizer.token(pad)!r}, which stands for a picture or a "
-                "video; remove it, and give pictures with --image FILE"
+                "video; remove it, and give media with --image FILE or --video FILE"
             )
     _check_limits(options, model)
-    pictures: list[dict[str, Any]] = [{"type": "image", "image": path} for path in options.image]
-    messages = [{"role": "user", "content": [*pictures, {"type": "text", "text": options.prompt}]}]
+    media = media_parts_of(options.media, options)
+    messages = [{"role": "user", "content": [*media, {"type": "text", "text": options.prompt}]}]
     return model, model.prepare(messages, min_pixels=options.min_pixels, max_pixels=options.max_pixels)
 
 
 def _check_text(options: argparse.Namespace) -> None:
     """Refuse a prompt that asks nothing, and bytes of the command line that are no text."""
-    if not options.prompt and not options.image:
+    if not options.prompt and not options.media:
         raise BadInput("the prompt is empty and there is no picture; give a text, --image FILE, or both")
     for i, sign in enumerate(options.prompt):
         if "\ud800" <= sign <= "\udfff":  # the byte 0xNN of a command line that is no UTF-8 arrives as U+DCNN
@@ -119,11 +104,6 @@ def _check_limits(options: argparse.Namespace, model: Model) -> None:
             )
         ]
         raise BadInput(f"{named[0]} exceeds {named[1]}; change one, or give both")
-
-
-def printable(path: str) -> str:
-    """Return a file name as text; bytes that are no UTF-8 become U+FFFD."""
-    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def print_json(value: object) -> None:

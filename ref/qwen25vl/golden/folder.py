@@ -22,6 +22,9 @@ SCHEMA = "qwen25vl-golden"
 WORKSHOP = ".qwen25vl-golden-"
 """How the hidden directory beside `out` begins in which a golden is put together; a random end makes it unique."""
 
+OWNER = "owner"
+"""The file in it that holds the name of `out`."""
+
 OLDER = "older"
 """What an older golden is called there, until its successor is in place."""
 
@@ -48,7 +51,8 @@ def check_replaceable(out: Path) -> None:
 def replacing(out: Path) -> Iterator[Path]:
     """Lend an empty folder; when the block ends well, it takes the place of `out`. (X1)
 
-    Whatever happens, nothing half-written is left, and an older golden stays until the new one is complete.
+    Whatever happens, nothing half-written is left, and an older golden stays until the new one is complete. What a
+    killed run could not take away, the next one does (X15).
     Two runs may write to one `out`: each has a folder of its own, and the one that ends last is kept.
 
     Args:
@@ -58,26 +62,54 @@ def replacing(out: Path) -> Iterator[Path]:
         BadInput: as `check_replaceable`, and if anything cannot be written.
     """
     check_replaceable(out)  # (X6)
-    missing = [path for path in out.absolute().parents if not path.exists()]
+    parent = out.absolute().parent
+    missing = [path for path in (parent, *parent.parents) if not path.exists()]
     workshop = None
-    try:
-        out.absolute().parent.mkdir(parents=True, exist_ok=True)
-        workshop = Path(tempfile.mkdtemp(prefix=WORKSHOP, dir=out.absolute().parent))
-        new = workshop / "new"
-        new.mkdir()  # with the rights that the user's mask gives; the workshop has its owner's only
-        yield new
-        _put_in_place(new, out, workshop=workshop)
-    except OSError as error:
-        raise BadInput(
-            f"cannot write the golden to {str(out)!r} ({error.strerror or error}); make room or choose another "
-            "directory"
-        ) from error
-    finally:
-        if workshop is not None and not os.path.lexists(workshop / OLDER):
+    with contextlib.ExitStack() as stack:
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            with _alone(parent):
+                _clear_up(out)  # (X15)
+                workshop = Path(tempfile.mkdtemp(prefix=WORKSHOP, dir=parent))
+                stack.enter_context(_alone(workshop))  # as long as this run lives, nobody clears it up
+                (workshop / OWNER).write_text(out.name, encoding="utf-8", errors="surrogateescape")
+            new = workshop / "new"
+            new.mkdir()  # with the rights that the user's mask gives; the workshop has its owner's only
+            yield new
+            _put_in_place(new, out, workshop=workshop)
+        except OSError as error:
+            raise BadInput(
+                f"cannot write the golden to {str(out)!r} ({error.strerror or error}); make room or choose "
+                "another directory"
+            ) from error
+        finally:
+            if workshop is not None and not os.path.lexists(workshop / OLDER):
+                shutil.rmtree(workshop, ignore_errors=True)
+            with contextlib.suppress(OSError):  # not empty: the golden is there, or another run's
+                for path in missing:
+                    path.rmdir()
+
+
+def _clear_up(out: Path) -> None:
+    """Take away what runs left behind that were killed while they wrote to `out`. (X15)
+
+    Such a workshop is known by its lock, which the system has taken back. If the run was killed between its two
+    moves, the older golden is in there, and goes back to its place.
+    """
+    for workshop in out.absolute().parent.glob(WORKSHOP + "*"):
+        with contextlib.suppress(ImportError, OSError, ValueError), contextlib.ExitStack() as stack:
+            import fcntl  # not on Windows: there nothing is cleared up
+
+            handle = os.open(workshop, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: its run is alive
+            if not any(workshop.iterdir()):
+                workshop.rmdir()  # killed before it wrote whose it is
+            if (workshop / OWNER).read_text(encoding="utf-8", errors="surrogateescape") != out.name:
+                continue
+            if os.path.lexists(workshop / OLDER) and not os.path.lexists(out):
+                (workshop / OLDER).rename(out)
             shutil.rmtree(workshop, ignore_errors=True)
-        with contextlib.suppress(OSError):  # not empty: the golden is there, or another run's
-            for path in missing:
-                path.rmdir()
 
 
 def _put_in_place(new: Path, out: Path, *, workshop: Path) -> None:

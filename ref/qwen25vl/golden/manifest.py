@@ -3,18 +3,21 @@
 import hashlib
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from qwen25vl.api import Generation, Model
+from qwen25vl.api import Model
+from qwen25vl.generate.answers import Generation
 from qwen25vl.golden.folder import SCHEMA
 from qwen25vl.inputs import Inputs
+from qwen25vl.media.clip import Clip
+from qwen25vl.media.picture import Picture
 
-SCHEMA_VERSION = "0.1.0"
+SCHEMA_VERSION = "0.2.0"
 """Major: the format; minor: what is covered; patch: corrections."""
 
 
@@ -24,14 +27,14 @@ def manifest_of(
     generation: Generation,
     parts: list[dict[str, Any]],
     *,
-    sources: Sequence[str],
+    sources: Sequence[tuple[str, str]],
     model_name: str,
 ) -> dict[str, Any]:
     """Put a manifest together. It holds no path, no time and no chance: a second run gives the same. (X10)
 
     Args:
         parts: one entry for each tensor.
-        sources: names of the picture files.
+        sources: kind and file name of each picture and video, in the order of the prompt.
         model_name: of the checkpoint.
     """
     return {
@@ -51,18 +54,37 @@ def manifest_text(manifest: dict[str, Any]) -> str:
     return json.dumps(manifest, indent=1, allow_nan=False) + "\n"
 
 
-def media_entries(inputs: Inputs, sources: Sequence[str]) -> list[dict[str, Any]]:
-    """Say of each picture what became of it; sizes are height, width in pixels."""
-    return [
-        {
-            "source": source,
-            "original_size": list(picture.original_size),
-            "resized_size": list(picture.resized_size),
-            "grid": list(picture.grid),
-            "tokens": picture.tokens_m,
-        }
-        for source, picture in zip(sources, inputs.pictures, strict=True)
-    ]
+def media_entries(inputs: Inputs, sources: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Say of each picture and video what became of it; sizes are height, width in pixels.
+
+    Args:
+        sources: `image` or `video`, and the name, of each, in the order of the prompt.
+    """
+    media: dict[str, Iterator[Picture | Clip]] = {"image": iter(inputs.pictures), "video": iter(inputs.clips)}
+    return [_media_entry(kind, source, next(media[kind])) for kind, source in sources]
+
+
+def _media_entry(kind: str, source: str, medium: Picture | Clip) -> dict[str, Any]:
+    """Describe one of them."""
+    entry = {
+        "kind": kind,
+        "source": source,
+        "original_size": list(medium.original_size),
+        "resized_size": list(medium.resized_size),
+        "grid": list(medium.grid),
+        "tokens": medium.tokens_m,
+    }
+    if isinstance(medium, Picture):
+        return entry
+    return entry | {
+        "source_frames": medium.source_frames,
+        "source_fps": medium.source_fps,
+        "frames": medium.indices.tolist(),
+        "times_s": medium.times_s.tolist(),
+        "sampled_fps": medium.sampled_fps,
+        "second_per_grid": medium.second_per_grid,
+        "limits": list(medium.limits),
+    }
 
 
 def file_sha256(path: Path) -> str:

@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from qwen25vl.api import Generation, Model
-from qwen25vl.generate.greedy import Step
+from qwen25vl.api import Model, Output
+from qwen25vl.generate.answer import Step
+from qwen25vl.generate.answers import Generation
 from qwen25vl.golden.estimate import expected_taps
 from qwen25vl.golden.folder import FILES, MANIFEST, replacing
 from qwen25vl.golden.manifest import manifest_of, manifest_text
 from qwen25vl.golden.stream import TensorWriter
 from qwen25vl.inputs import Inputs
+from qwen25vl.media.clip import decoded_frames
 from qwen25vl.tap import Tap
 from qwen25vl.tap_names import tap_name
 
@@ -24,7 +26,7 @@ def write_golden(
     model: Model,
     inputs: Inputs,
     *,
-    sources: Sequence[str],
+    sources: Sequence[tuple[str, str]],
     model_name: str,
     max_new_tokens: int,
     taps: str = "all",
@@ -36,12 +38,11 @@ def write_golden(
         out: directory to write; an older golden there is replaced, anything else is refused.
         model: in the precision that the golden is to have.
         inputs: one prompt.
-        sources: names of the picture files, for the manifest.
+        sources: kind and file name of each picture and video, for the manifest.
         model_name: of the checkpoint, for the manifest.
         max_new_tokens: the most greedy steps; argmax, no penalty.
         taps: a level or a glob, as in `Tap`.
-        watch: told the id of each tap as it is written, and of each residual stream as the answer's own
-            pass over the prompt computes it.
+        watch: told the id of each tap as it is written.
 
     Returns:
         The manifest.
@@ -55,9 +56,10 @@ def write_golden(
     most = len(expected_taps(inputs, config=model.config, dtype=dtype, taps=taps))
     with replacing(out) as folder:  # (X1)
         parts = _write_inputs(folder / INPUTS_FILE, inputs)
-        parts += _write_taps(folder / TAPS_FILE, model, inputs, taps=taps, most=most, watch=watch)
+        output, tap_parts = _write_taps(folder / TAPS_FILE, model, inputs, taps=taps, most=most, watch=watch)
+        parts += tap_parts
         generation, answer = _write_answer(
-            folder / ANSWER_FILE, model, inputs, max_new_tokens=max_new_tokens, watch=watch
+            folder / ANSWER_FILE, model, inputs, after=output, max_new_tokens=max_new_tokens
         )
         manifest = manifest_of(model, inputs, generation, parts + answer, sources=sources, model_name=model_name)
         (folder / MANIFEST).write_text(manifest_text(manifest), encoding="ascii")
@@ -73,16 +75,27 @@ def _write_inputs(path: Path, inputs: Inputs) -> list[dict[str, Any]]:
         "positions": (inputs.positions[:, 0], "3 L", "09", "time, height and width position of each token"),
         "delta": (inputs.delta, "1", "09", "a token at index i behind the prompt has position i + delta"),
     }
+    if len(inputs.video_grids):
+        arrays |= {
+            "video_rows": (inputs.video_rows, "P C", "03", "pixel rows of all videos, in merge-block order"),
+            "video_grids": (inputs.video_grids, "videos 3", "03", "T, H, W of each video, in patches"),
+            "second_per_grid": (inputs.second_per_grid, "videos", "03", "seconds that a row of T spans"),
+        }
     for i, picture in enumerate(inputs.pictures):
         name = f"pictures.{i:02d}"
         arrays[f"{name}.rgb"] = (picture.rgb, "height width 3", "02", "the picture as decoded")
         arrays[f"{name}.resized"] = (picture.resized, "height width 3", "02", "the picture as resized")
+    for i, clip in enumerate(inputs.clips):
+        name, size = f"clips.{i:02d}", "frames height width 3"
+        arrays[f"{name}.indices"] = (clip.indices, "frames", "03", "number of each frame in the source")
+        arrays[f"{name}.rgb"] = (np.stack([*decoded_frames(clip)]), size, "03", "the chosen frames as decoded")
+        arrays[f"{name}.resized"] = (clip.resized, size, "03", "the chosen frames as resized")
     return _write_table(path, arrays, prefix="inputs.")
 
 
 def _write_taps(
     path: Path, model: Model, inputs: Inputs, *, taps: str, most: int, watch: Callable[[str], None]
-) -> list[dict[str, Any]]:
+) -> tuple[Output, list[dict[str, Any]]]:
     """Run the prompt once, and write every tap the moment it is computed. (X3)"""
     parts = []
 
@@ -100,20 +113,21 @@ def _write_taps(
         watch(name)
 
     with TensorWriter(path, most=most) as writer:
-        model.forward(inputs, taps=Tap(pattern=taps, sink=write))
-    return parts
+        output = model.forward(inputs, taps=Tap(pattern=taps, sink=write))
+    return output, parts
 
 
 def _write_answer(
-    path: Path, model: Model, inputs: Inputs, *, max_new_tokens: int, watch: Callable[[str], None]
+    path: Path, model: Model, inputs: Inputs, *, after: Output, max_new_tokens: int
 ) -> tuple[Generation, list[dict[str, Any]]]:
-    """Decode greedily; write each step's scores and the ids. (X4)"""
+    """Decode greedily behind the prompt that was run; write each step's scores and the ids. (X4)"""
     steps: list[Step] = []
     generation = model.generate(
         inputs,
         max_new_tokens=max_new_tokens,
-        taps=Tap(pattern="*.resid_post", sink=lambda name, array: watch(name)),
+        greedy=True,
         on_step=steps.append,
+        after=after,
     )[0]
     arrays = {
         "ids": (np.array(generation.ids, dtype=np.int64), "steps", "11", "the token of each step"),

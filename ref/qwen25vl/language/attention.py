@@ -35,7 +35,7 @@ def decoder_attention(
         The block's attention output, and the keys and values of all tokens, old and new.
 
     Source: transformers 5.23.0 Qwen2_5_VLAttention.forward
-    Spec: spec/10-decoder.md (D3 to D7)
+    Spec: spec/10-decoder.md (D3 to D7, D20)
     """
     L, past = len(x), len(past_keys)
 
@@ -46,7 +46,7 @@ def decoder_attention(
     q = heads("q_proj", config.num_attention_heads)
     k = heads("k_proj", config.num_key_value_heads)
     v = heads("v_proj", config.num_key_value_heads)
-    q_rope, k_rope = ops.rotated(q, cos, sin), ops.rotated(k, cos, sin)
+    q_rope, k_rope = ops.rotated_in_steps(q, cos, sin), ops.rotated_in_steps(k, cos, sin)  # (D20)
 
     keys = np.concatenate([past_keys, k_rope])  # (D7) rotated keys are kept
     values = np.concatenate([past_values, v])

@@ -45,9 +45,10 @@ def decoder_block(
         ops=ops,
         tap=tap.at("attn"),
     )
-    resid_mid = x + attended  # (D9)
+    resid_mid = ops.added(x, attended)  # (D9)
     norm2 = ops.rms_norm(resid_mid, weights["post_attention_layernorm.weight"], eps=config.rms_norm_eps)
-    resid_post = resid_mid + gated_mlp(norm2, weights.at("mlp"), bias=False, ops=ops, tap=tap.at("mlp"))
+    mlp = gated_mlp(norm2, weights.at("mlp"), bias=False, ops=ops, tap=tap.at("mlp"))
+    resid_post = ops.added(resid_mid, mlp)
 
     for name, value in (("norm1", norm1), ("resid_mid", resid_mid), ("norm2", norm2)):
         tap(name, value)

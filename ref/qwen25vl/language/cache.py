@@ -24,6 +24,10 @@ class Cache:
         """Tokens seen so far."""
         return len(self.keys[0])
 
+    def first(self, count: int) -> "Cache":
+        """Return the cache as it was after `count` tokens. Nothing is copied."""
+        return Cache(keys=tuple(k[:count] for k in self.keys), values=tuple(v[:count] for v in self.values))
+
 
 def empty_cache(*, layers: int, kv_heads: int, head_dim: int, dtype: np.dtype[np.floating]) -> Cache:
     """Return a cache of no tokens."""

@@ -34,7 +34,8 @@ def decoded_tokens(
         The hidden states behind the final norm, ready for the head, and the longer cache.
 
     Source: paper 2.1; transformers 5.23.0 Qwen2_5_VLTextModel.forward
-    Spec: spec/10-decoder.md (D8, D10)
+    Rounding: (T12) cosines and sines
+    Spec: spec/10-decoder.md (D8, D10), spec/09-mrope.md (T12)
     """
     cos, sin = mrope_rotation(
         positions,
@@ -43,6 +44,7 @@ def decoded_tokens(
         sections=config.mrope_section,
         dtype=ops.precision.dtype,
     )
+    cos, sin = ops.precision.rounded(cos), ops.precision.rounded(sin)  # (T12)
     for name, value in (("embed.out", x), ("positions", positions), ("rope.cos", cos), ("rope.sin", sin)):
         tap(name, value)
 

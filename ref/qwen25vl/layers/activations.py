@@ -1,9 +1,12 @@
 """Section 00 - softmax and the two activation functions."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float
+
+from qwen25vl.rounding import as_it_is
 
 ERF = np.frompyfunc(math.erf, 1, 1)
 """The error function of the C library, element by element; NumPy has none."""
@@ -23,21 +26,27 @@ def softmax(scores: Float[np.ndarray, "rows T"]) -> Float[np.ndarray, "rows T"]:
     return weights / np.sum(weights, axis=-1, keepdims=True)
 
 
-def silu(x: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+def silu(
+    x: Float[np.ndarray, "..."], *, rounded: Callable[[np.ndarray], np.ndarray] = as_it_is
+) -> Float[np.ndarray, "..."]:
     """Compute x * sigmoid(x), without overflow for large negative x.
 
-    Spec: spec/00-notation.md (N6)
+    Rounding: (N24) the result
+    Spec: spec/00-notation.md (N6, N24)
     """
     decay = np.exp(-np.abs(x))  # in (0, 1]: never overflows
     sigmoid = np.where(x >= 0, 1, decay) / (1 + decay)  # (N6)
-    return x * sigmoid
+    return rounded(x * sigmoid)  # (N24)
 
 
-def gelu(x: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+def gelu(
+    x: Float[np.ndarray, "..."], *, rounded: Callable[[np.ndarray], np.ndarray] = as_it_is
+) -> Float[np.ndarray, "..."]:
     """Compute the exact GELU: x * (1 + erf(x / sqrt 2)) / 2. Not the tanh approximation.
 
+    Rounding: (N24) the result
     Source: transformers 5.23.0 Qwen2_5_VLPatchMerger uses nn.GELU() with its default
-    Spec: spec/00-notation.md (N7)
+    Spec: spec/00-notation.md (N7, N24)
     """
     erf = np.asarray(ERF(x * math.sqrt(0.5)), dtype=x.dtype)  # (N7)
-    return x * (1 + erf) / 2
+    return rounded(x * (1 + erf) / 2)  # (N24)

@@ -1,7 +1,11 @@
 """Section 00 - rotary embedding: how does a position turn a head's channels?"""
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float, Float32
+
+from qwen25vl.rounding import as_it_is
 
 
 def inverse_frequencies(*, width: int, theta: float) -> Float32[np.ndarray, " half"]:
@@ -31,6 +35,9 @@ def rotated(
     x: Float[np.ndarray, "S N d"],
     cos: Float[np.ndarray, "S d"],
     sin: Float[np.ndarray, "S d"],
+    *,
+    rounded: Callable[[np.ndarray], np.ndarray] = as_it_is,
+    rounded_products: Callable[[np.ndarray], np.ndarray] = as_it_is,
 ) -> Float[np.ndarray, "S N d"]:
     """Rotate channel j against channel j + d/2, by the angle of each position.
 
@@ -41,10 +48,15 @@ def rotated(
         x: queries or keys, head by head.
         cos: the second half repeats the first; the same for every head.
         sin: likewise.
+        rounded: what rounds the sums.
+        rounded_products: what rounds the products before; in the vision encoder nothing does.
 
+    Rounding: (N23) the sums, and in the decoder the products
     Source: transformers 5.23.0, rotate_half and apply_rotary_pos_emb
-    Spec: spec/00-notation.md (N9)
+    Spec: spec/00-notation.md (N9, N23)
     """
     half = x.shape[-1] // 2
     turned = np.concatenate([-x[..., half:], x[..., :half]], axis=-1)  # (N9) halves, not neighbours
-    return x * cos[:, np.newaxis] + turned * sin[:, np.newaxis]
+    straight = rounded_products(x * cos[:, np.newaxis])
+    crossed = rounded_products(turned * sin[:, np.newaxis])
+    return rounded(straight + crossed)  # (N23)

@@ -108,7 +108,8 @@ def _file_rgb(stream: io.BytesIO | io.BufferedReader, *, name: str) -> UInt8[np.
         raise BadInput(f"{name} is too large ({error}); shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS") from error
     except Exception as error:  # (I7) a decoder fed with foreign bytes may raise anything
         raise BadInput(
-            f"{name} cannot be decoded ({type(error).__name__}: {error}); it is damaged, cut off or rare"
+            f"{name} cannot be decoded ({type(error).__name__}: {error}); it is damaged, cut off or rare: convert "
+            "it to PNG"
         ) from error
 
 

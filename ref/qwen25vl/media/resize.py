@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 
 from qwen25vl.errors import BadInput
+from qwen25vl.limits import LARGEST_WHOLE, finite_number, whole_number
+from qwen25vl.wording import shown
 
 MAX_RATIO = 200
 """Longer side over shorter side; exactly 200 is allowed. No unit. Source: every implementation."""
@@ -28,6 +30,19 @@ PROFILES = {  # (I12)
 }
 """Whose guards: transformers from 4.53 (normative), transformers up to 4.52, qwen-vl-utils."""
 
+RULES = {"nearest": "I9", "max_pixels": "I10", "min_pixels": "I11"}
+"""What may decide a target size, and the clause that says how: neither limit, the upper one, the lower one."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The size that a picture is brought to, and why."""
+
+    height_px: int
+    width_px: int
+    rule: str
+    """What decided, a key of `RULES`."""
+
 
 def smart_resize(
     height: int,
@@ -35,7 +50,7 @@ def smart_resize(
     *,
     factor: int = 28,
     min_pixels: int,
-    max_pixels: int,
+    max_pixels: int | float,
     profile: str = "hf",
 ) -> tuple[int, int]:
     """Return the height and width, multiples of `factor`, that a picture or a video frame is resampled to.
@@ -63,40 +78,56 @@ def smart_resize(
     Source:   transformers 5.23.0 image_processing_pil_qwen2_vl.py, smart_resize
     Spec:     spec/02-images.md (I8 to I13)
     """
+    target = resize_target(
+        height, width, factor=factor, min_pixels=min_pixels, max_pixels=max_pixels, profile=profile
+    )
+    return target.height_px, target.width_px
+
+
+def resize_target(
+    height: int, width: int, *, factor: int, min_pixels: int, max_pixels: int | float, profile: str
+) -> Target:
+    """See `smart_resize`; this one says which rule decided, too."""
     guards = _checked_guards(height, width, factor, min_pixels, max_pixels, profile)
     least_rounded = factor if guards.keeps_rounded else 0
     least_shrunk = factor if guards.keeps_shrunk else 0
 
     tall = max(least_rounded, round(height / factor) * factor)  # (I9) Python's round is half to even
     wide = max(least_rounded, round(width / factor) * factor)
+    rule = "nearest"
     if tall * wide > max_pixels:  # (I10)
         beta = math.sqrt(height * width / max_pixels)
         tall = max(least_shrunk, math.floor(height / beta / factor) * factor)
         wide = max(least_shrunk, math.floor(width / beta / factor) * factor)
+        rule = "max_pixels"
     elif tall * wide < min_pixels:  # (I11)
         beta = math.sqrt(min_pixels / (height * width))
         tall = math.ceil(height * beta / factor) * factor
         wide = math.ceil(width * beta / factor) * factor
+        rule = "min_pixels"
 
     if tall == 0 or wide == 0:  # (I13)
         raise BadInput(
             f"profile {profile!r} shrinks {height} x {width} to an empty {tall} x {wide} under "
             f"{max_pixels=}; raise max_pixels or use profile 'hf'"
         )
-    return tall, wide
+    return Target(tall, wide, rule)
 
 
 def _checked_guards(
-    height: int, width: int, factor: int, min_pixels: int, max_pixels: int, profile: str
+    height: int, width: int, factor: int, min_pixels: int, max_pixels: int | float, profile: str
 ) -> Guards:
     """Refuse what no result exists for, and look the guards up."""
-    if profile not in PROFILES:
-        raise BadInput(f"unknown resize profile {profile!r}; choose one of {', '.join(PROFILES)}")
+    if not isinstance(profile, str) or profile not in PROFILES:
+        raise BadInput(f"unknown resize profile {shown(profile)}; choose one of {', '.join(PROFILES)}")
     guards = PROFILES[profile]
-    if height < 1 or width < 1 or factor < 1:
-        raise BadInput(f"sides and factor must be at least 1 pixel, got {height=} {width=} {factor=}")
-    if not 1 <= min_pixels <= max_pixels:
-        raise BadInput(f"pixel limits must satisfy 1 <= min <= max, got {min_pixels=} {max_pixels=}; change one")
+    for name, value in (("height", height), ("width", width), ("factor", factor), ("min_pixels", min_pixels)):
+        whole_number(value, name=name)  # (I26)
+    finite_number(max_pixels, name="max_pixels")
+    if not min_pixels <= max_pixels <= LARGEST_WHOLE:
+        raise BadInput(
+            f"pixel limits must satisfy 1 <= min <= max <= 2**53, got {min_pixels=} {max_pixels=}; change one"
+        )
     if guards.refuses_short and min(height, width) < factor:  # (I12)
         raise BadInput(
             f"profile {profile!r} refuses a side shorter than {factor} pixels, got {height} x {width}; "

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from qwen25vl.errors import BadInput
 from qwen25vl.json_file import json_object
+from qwen25vl.limits import finite_number, whole_number
 from qwen25vl.media.resize import PROFILES
+from qwen25vl.wording import shown
 
 CLASS_DEFAULTS: Mapping[str, object] = {  # (I23)
     "size": {"shortest_edge": 56 * 56, "longest_edge": 28 * 28 * 1280},
@@ -28,6 +30,9 @@ FIXED: Mapping[str, object] = {  # (I24)
     "do_convert_rgb": True,
 }
 """Keys whose other values would change pixels in a way that no Qwen2.5-VL checkpoint uses."""
+
+ADVICE = "take the file of the released checkpoint"
+"""What to do about a file that says what cannot be."""
 
 PROCESSOR_TYPES = ("Qwen2VLImageProcessor", "Qwen2_5_VLImageProcessor")
 """Image processors that do what this section says; a suffix (Fast, Pil) names an engine."""
@@ -60,18 +65,16 @@ class MediaSettings:
     def __post_init__(self) -> None:
         """Refuse what no picture could be prepared with."""
         for name in ("min_pixels", "max_pixels", "patch_px", "temporal_patch_f", "merge_p"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"image settings: {name} must be at least 1, got {getattr(self, name)}")
+            whole_number(getattr(self, name), name=f"image settings: {name}")  # (I26)
         if self.min_pixels > self.max_pixels:
             raise BadInput(
-                f"settings: min_pixels {self.min_pixels} exceeds max_pixels {self.max_pixels}; change one"
+                f"image settings: min_pixels {self.min_pixels} exceeds max_pixels {self.max_pixels}; change one"
             )
-        if not all(map(math.isfinite, self.mean)) or not all(0 < s < math.inf for s in self.std):
-            raise BadInput(
-                f"image settings: need finite means and positive deviations, got {self.mean}, {self.std}"
-            )
-        if self.profile not in PROFILES:
-            raise BadInput(f"unknown resize profile {self.profile!r}; choose one of {', '.join(PROFILES)}")
+        for mean, std in zip(self.mean, self.std, strict=True):
+            finite_number(mean, name="image settings: a mean")
+            finite_number(std, name="image settings: a deviation", above=0.0)
+        if not isinstance(self.profile, str) or self.profile not in PROFILES:
+            raise BadInput(f"unknown resize profile {shown(self.profile)}; choose one of {', '.join(PROFILES)}")
 
     @property
     def factor_px(self) -> int:
@@ -95,20 +98,30 @@ def read_settings(directory: str | Path) -> MediaSettings:
     values, where = _image_values(Path(directory))
     for key, only in FIXED.items():
         if values.get(key, only) != only:  # (I24) null too: it would switch the step off
-            raise BadInput(f"{where}: {key} is {values[key]!r}, but only {only!r} is specified; remove the key")
+            raise BadInput(
+                f"{where}: {key} is {shown(values[key])}, but only {only!r} is specified; remove the key"
+            )
     kind = str(values.get("image_processor_type", PROCESSOR_TYPES[0]))
     if not kind.startswith(PROCESSOR_TYPES):  # (I24)
-        raise BadInput(f"{where}: image_processor_type {kind!r} is none of {', '.join(PROCESSOR_TYPES)}")
+        raise BadInput(
+            f"{where}: image_processor_type {shown(kind)} is none of {', '.join(PROCESSOR_TYPES)}; {ADVICE}"
+        )
     size = _value(values, "size")
     if not isinstance(size, dict):
-        raise BadInput(f"{where}: size must be an object with shortest_edge and longest_edge, got {size!r}")
+        raise BadInput(
+            f"{where}: size must be an object with shortest_edge and longest_edge, got {shown(size)}; {ADVICE}"
+        )
     limits = {  # (I23) min_pixels and max_pixels win over size
         "min_pixels or size.shortest_edge": _first(values.get("min_pixels"), size.get("shortest_edge")),
         "max_pixels or size.longest_edge": _first(values.get("max_pixels"), size.get("longest_edge")),
     }
+    least = _count(limits, "min_pixels or size.shortest_edge", where)
+    most = _count(limits, "max_pixels or size.longest_edge", where)
+    if least > most:
+        raise BadInput(f"{where}: min_pixels {least} exceeds max_pixels {most}; {ADVICE}")
     return MediaSettings(
-        min_pixels=_count(limits, "min_pixels or size.shortest_edge", where),
-        max_pixels=_count(limits, "max_pixels or size.longest_edge", where),
+        min_pixels=least,
+        max_pixels=most,
         patch_px=_count(values, "patch_size", where),
         temporal_patch_f=_count(values, "temporal_patch_size", where),
         merge_p=_count(values, "merge_size", where),
@@ -145,16 +158,14 @@ def _value(values: Mapping[str, object], key: str) -> object:
 
 def _count(values: Mapping[str, object], key: str, where: Path) -> int:
     """Read a whole number."""
-    value = _value(values, key)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise BadInput(f"{where}: {key} must be a whole number, got {value!r}")
-    return value
+    return whole_number(_value(values, key), name=f"{where}: {key}")
 
 
 def _per_channel(values: Mapping[str, object], key: str, where: Path) -> tuple[float, float, float]:
     """Read three numbers."""
     value = _value(values, key)
     if not isinstance(value, list) or len(value) != 3 or not all(type(v) in (int, float) for v in value):
-        raise BadInput(f"{where}: {key} must be a list of three numbers, got {value!r}")
-    red, green, blue = map(float, value)
+        raise BadInput(f"{where}: {key} must be a list of three numbers, got {shown(value)}; {ADVICE}")
+    above = 0.0 if key == "image_std" else -math.inf
+    red, green, blue = (finite_number(v, name=f"{where}: each value of {key}", above=above) for v in value)
     return red, green, blue

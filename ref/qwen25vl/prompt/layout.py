@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 
 from qwen25vl.errors import BadInput
 
@@ -46,6 +46,28 @@ def expanded_ids(
             next_video += 1
         expanded.extend([token_id] * copies)
     return np.array(expanded, dtype=np.int64)
+
+
+def check_positions(positions: Int64[np.ndarray, "3 B L"], mask: Bool[np.ndarray, "B L"], *, limit: int) -> None:
+    """Refuse a prompt that needs more positions than the model has.
+
+    Args:
+        positions: time, height and width of each token.
+        mask: False on padding.
+        limit: positions of the model, from 0 [max_position_embeddings].
+
+    Raises:   BadInput: with the number of the prompt, its largest position, the limit and the tokens
+    Spec:     spec/04-prompt.md (P27)
+    """
+    for b, row in enumerate(mask):
+        largest = int(positions[:, b, row].max(initial=0))
+        if largest >= limit:  # (P27)
+            which = "the prompt" if len(mask) == 1 else f"prompt {b}"
+            raise BadInput(
+                f"{which} of {int(row.sum())} tokens reaches position {largest}, but the model has positions 0 to "
+                f"{limit - 1} (max_position_embeddings {limit}); shorten its text, or give fewer or smaller "
+                "pictures and videos"
+            )
 
 
 def _check_counts(ids: Sequence[int], *, pad: int, tokens: Sequence[int], kind: str) -> None:

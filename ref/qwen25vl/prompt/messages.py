@@ -1,5 +1,6 @@
 """Section 04 - messages: which conversation is well formed, and which media does it name, in what order?"""
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypeGuard
@@ -46,6 +47,16 @@ def part_kind(part: Mapping[str, Any]) -> Literal["image", "video", "text"] | No
     if part.get("type") == "video" or "video" in part:
         return "video"
     return "text" if "text" in part else None
+
+
+def conversations(messages: object) -> list[Any]:
+    """Tell a batch of conversations from a single one; both come back as a list of conversations, unchecked.
+
+    Spec:     spec/04-prompt.md (P22)
+    """
+    if _is_sequence(messages) and len(messages) > 0 and all(map(_is_sequence, messages)):  # (P22)
+        return list(messages)
+    return [messages]
 
 
 def check_messages(messages: object, *, pad_tokens: Sequence[str]) -> None:
@@ -112,7 +123,7 @@ def _check_part(part: object, *, where: str, pad_tokens: Sequence[str]) -> None:
     if not isinstance(part, Mapping):
         raise BadInput(f'{where} must be a mapping such as {{"type": "text", "text": ...}}, got {_shown(part)}')
     named = part.get("type")
-    if named is not None and named not in PART_TYPES:
+    if named is not None and not (isinstance(named, str) and named in PART_TYPES):
         raise BadInput(f'{where}["type"] must be one of {", ".join(PART_TYPES)}, got {_shown(named)}')
     kinds = {KIND_OF_KEY[key] for key in KIND_OF_KEY if key in part}
     if named is not None:
@@ -166,10 +177,10 @@ def _is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
 
 def _keys(mapping: Mapping[Any, Any]) -> list[str]:
     """The keys of a message or a part, for a message."""
-    return sorted(map(str, mapping))
+    return [key[:60] for key in sorted(map(str, mapping))[:8]]
 
 
 def _shown(value: object) -> str:
     """Type and beginning of a value, short enough for a message."""
-    text = repr(value)
+    text = " ".join(reprlib.repr(value).split())  # short of large things, of lists in themselves, of failing ones
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"

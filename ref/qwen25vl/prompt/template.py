@@ -1,10 +1,13 @@
 """Section 04 - template: which text does a conversation become?"""
 
-import json
+import hashlib
+import marshal
+import os
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from qwen25vl.errors import BadInput
 from qwen25vl.json_file import json_object
@@ -12,6 +15,30 @@ from qwen25vl.prompt.messages import Message, part_kind
 
 DEFAULT_SYSTEM = "You are a helpful assistant."
 """System prompt of a conversation that brings none. (The text models of the family have a longer one.)"""
+
+KNOWN_TEMPLATES = (
+    "a0bc6f6fc7a29a80017a433e8f03a1cc1236e838a944a2d034295a60c4f2fddb",  # released: 3B, 7B, 32B and 72B
+    "c861180c705cca94b3349d9da8e688b247c756a66694255f39321cb805b55254",  # tiny
+)
+"""SHA-256 of the templates that are known to end, and to need little memory."""
+
+DEEPEST_MESSAGE = 32
+"""Lists and mappings inside each other, in messages. The known format has 5."""
+
+SANDBOX = Path(__file__).with_name("sandbox.py")
+"""The script that renders another template."""
+
+SECONDS = 10
+"""Processor time that another template may take; a prompt takes milliseconds."""
+
+MEMORY_BYTES = 1 << 30
+"""Memory that it may take, Python's own included."""
+
+LONGEST_PROMPT = 100_000_000
+"""Characters that it may write."""
+
+LARGEST_TEMPLATE_BYTES = 1_000_000
+"""A larger .jinja file is refused unread; the released template has 1,017."""
 
 PLACEHOLDERS = {
     "image": "<|vision_start|><|image_pad|><|vision_end|>",
@@ -77,6 +104,8 @@ def read_template(directory: str | Path) -> str:
             continue
         if path.suffix == ".jinja":
             try:
+                if path.stat().st_size > LARGEST_TEMPLATE_BYTES:  # (P25)
+                    raise BadInput(f"{path} is larger than {LARGEST_TEMPLATE_BYTES} bytes; download it again")
                 return path.read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as fault:
                 raise BadInput(f"{path} is no text that can be read ({fault}); download it again") from fault
@@ -98,32 +127,39 @@ def rendered_prompt(
     """The prompt of a checked conversation, by the template that came with the checkpoint.
 
     The template runs in a sandbox and sees text, numbers and containers of them; media appear to it as the
-    name of their type.
+    name of their type. Unless it is a known one it runs in a process of its own (some 0.1 s more).
 
     Raises:   BadInput: the template cannot be parsed, refuses the messages or fails on them
     Source:   transformers 5.23.0 utils/chat_template_utils.py, render_jinja_template
-    Spec:     spec/04-prompt.md (P12)
+    Spec:     spec/04-prompt.md (P12, P24, P25)
     """
+    values = {
+        "messages": _plain(messages),
+        "tools": None,
+        "documents": None,
+        "add_generation_prompt": add_generation_prompt,
+        "add_vision_id": add_vision_id,
+    }
+    is_known = hashlib.sha256(template.encode("utf-8", "replace")).hexdigest() in KNOWN_TEMPLATES
     try:
-        prompt: str = _compiled(template).render(
-            messages=_plain(messages),
-            tools=None,
-            documents=None,
-            add_generation_prompt=add_generation_prompt,
-            add_vision_id=add_vision_id,
-        )
+        if not is_known:
+            return _rendered_apart(template, values)
+        from qwen25vl.prompt.sandbox import sandboxed_text  # jinja2 takes time to import
+
+        return sandboxed_text(template, values)
     except Exception as fault:  # a template may fail in any way that an expression can
+        kind = "" if type(fault) is ValueError else f"{type(fault).__name__}: "
+        reason = " ".join(f"{kind}{fault}".split())[:200]
         raise BadInput(
-            f"the chat template failed on these messages ({type(fault).__name__}: {fault}); "
-            "change the messages, or use the template of the released checkpoint"
+            f"the chat template failed on these messages ({reason}); change the messages, or use the template of "
+            "the released checkpoint"
         ) from fault
-    return prompt
 
 
 def _default_template(template: object, *, where: Path) -> str:
     """A template, or the one named default of several: {name: text} or [{"name": ..., "template": ...}]."""
     if isinstance(template, list):
-        template = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
+        template = {entry.get("name"): entry.get("template") for entry in template if _is_named(entry)}
     if isinstance(template, dict):
         template = template.get("default")
     if not isinstance(template, str):
@@ -131,47 +167,54 @@ def _default_template(template: object, *, where: Path) -> str:
     return template
 
 
-def _plain(value: Any) -> Any:
+def _is_named(entry: object) -> bool:
+    """Whether an entry of a list of templates has a name."""
+    return isinstance(entry, dict) and isinstance(entry.get("name"), str)
+
+
+def _plain(value: Any, *, depth: int = 0) -> Any:
     """(P12) A copy made of plain Python values; anything else becomes the name of its type."""
+    if depth > DEEPEST_MESSAGE:  # (P26)
+        raise BadInput(f"the messages are nested deeper than {DEEPEST_MESSAGE}, or hold themselves; flatten them")
     if value is None or isinstance(value, bool):
         return value
     for plain_type in (str, int, float):
         if isinstance(value, plain_type):
             return plain_type(value)
     if isinstance(value, Mapping):
-        return {_plain(key): _plain(entry) for key, entry in value.items()}
+        return {_plain_key(key): _plain(entry, depth=depth + 1) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [_plain(entry, depth=depth + 1) for entry in value]
     return f"<{type(value).__name__}>"
 
 
-def _compiled(template: str) -> Any:
-    """(P12) The template in the environment that upstream gives it."""
-    import jinja2
-    from jinja2.ext import Extension, loopcontrols
-    from jinja2.parser import Parser
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+def _plain_key(key: Any) -> Any:
+    """A key of a mapping, which a list cannot be."""
+    return f"<{type(key).__name__}>" if isinstance(key, tuple | Mapping) else _plain(key)
 
-    class Generation(Extension):
-        """`{% generation %}` marks what an assistant wrote; here it only renders its body."""
 
-        tags: set[str] = {"generation"}  # noqa: RUF012
+def _rendered_apart(template: str, values: dict[str, Any]) -> str:
+    """Render an unknown template in a process of its own. (P25)
 
-        def parse(self, parser: Parser) -> jinja2.nodes.Node:
-            line = next(parser.stream).lineno
-            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-            return jinja2.nodes.Scope(body, lineno=line)
-
-    def raise_exception(message: str) -> NoReturn:
-        raise jinja2.TemplateError(message)
-
-    def tojson(value: Any, ensure_ascii: bool = False, **options: Any) -> str:
-        return json.dumps(value, ensure_ascii=ensure_ascii, **options)  # jinja's own would escape HTML
-
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
-    )
-    environment.filters["tojson"] = tojson
-    environment.globals["raise_exception"] = raise_exception
-    environment.globals["strftime_now"] = lambda pattern: datetime.now().strftime(pattern)
-    return environment.from_string(template)
+    Raises:   ValueError: what the template did wrong
+    """
+    command = [sys.executable, "-P", str(SANDBOX), str(MEMORY_BYTES), str(SECONDS), str(LONGEST_PROMPT)]
+    try:
+        ended = subprocess.run(
+            command,
+            input=marshal.dumps((template, values)),
+            capture_output=True,
+            timeout=3 * SECONDS,
+            check=False,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        kind, text = marshal.loads(ended.stdout)
+    except OSError as error:
+        raise ValueError(f"no process could be started for it: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"it took more than {3 * SECONDS} s") from None
+    except (EOFError, ValueError, TypeError):  # it was ended before it could write
+        raise ValueError(f"it took more than {SECONDS} s or {MEMORY_BYTES >> 20} MiB") from None
+    if kind == "fault":
+        raise ValueError(text)
+    return str(text)

@@ -1,19 +1,27 @@
 """Section 04 - tokenizer: which ids stand for a text, and which text stands for ids?"""
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen25vl.errors import BadInput
 from qwen25vl.json_file import json_object
+from qwen25vl.wording import shown
 
 if TYPE_CHECKING:
     import tokenizers
 
 REPLACEMENT = "\ufffd"
 """What bytes that are no UTF-8 decode to."""
+
+LARGEST_TOKENIZER_BYTES = 100_000_000
+"""A larger tokenizer.json is refused unread; the released one has 7,031,645 bytes."""
+
+ADVICE = "take the files of one released checkpoint"
+"""What to do about files that do not go together, or are not of this model."""
 
 ID_LIMIT = 2**32
 """Ids are unsigned 32-bit numbers in the compiled tokenizer."""
@@ -45,7 +53,8 @@ class Tokenizer:
                 f"the text holds half of a surrogate pair at character {fault.start}; "
                 "remove it, or decode the text with surrogates joined"
             ) from fault
-        return list(self.backend.encode(text, add_special_tokens=False).ids)
+        with _faults_as("the tokenizer failed on this text ({}); shorten it, or take the released tokenizer.json"):
+            return list(self.backend.encode(text, add_special_tokens=False).ids)
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
         """Text of ids: the bytes of all tokens in a row, read as UTF-8.
@@ -61,7 +70,8 @@ class Tokenizer:
         for token_id in plain:
             if not 0 <= token_id < ID_LIMIT:
                 raise BadInput(f"a token id must lie between 0 and {ID_LIMIT - 1}, got {token_id}")
-        return self.backend.decode(plain, skip_special_tokens=skip_special_tokens)  # (P18)
+        with _faults_as("the tokenizer failed on these ids ({}); take the released tokenizer.json"):
+            return self.backend.decode(plain, skip_special_tokens=skip_special_tokens)  # (P18)
 
     def token(self, token_id: int) -> str:
         """Text of an added token, or the byte signs of a BPE entry (a space shows as U+0120)."""
@@ -72,9 +82,10 @@ class Tokenizer:
 
     def id(self, token: str) -> int:
         """Id of one token, written as `token` returns it."""
-        found = self.backend.token_to_id(token)
+        with _faults_as(f"the tokenizer cannot look {shown(token)} up ({{}}); give the text of a token"):
+            found = self.backend.token_to_id(token)
         if found is None:
-            raise BadInput(f"the tokenizer has no token {token!r}")
+            raise BadInput(f"the tokenizer has no token {shown(token)}; give one of its vocabulary")
         return found
 
     @property
@@ -95,10 +106,12 @@ def load_tokenizer(directory: str | Path) -> Tokenizer:
     path = Path(directory) / "tokenizer.json"
     if not path.is_file():
         raise BadInput(f"{path} does not exist; give the directory of a checkpoint with its tokenizer.json")
-    try:
+    if path.stat().st_size > LARGEST_TOKENIZER_BYTES:  # (C29)
+        raise BadInput(f"{path} is larger than {LARGEST_TOKENIZER_BYTES} bytes; download it again")
+    with _faults_as(f"{path} is no tokenizer.json that can be read ({{}}); download it again"):
         backend = tokenizers.Tokenizer.from_file(str(path))
-    except Exception as fault:  # the library raises nothing narrower
-        raise BadInput(f"{path} is no tokenizer.json that can be read ({fault}); download it again") from fault
+    if not isinstance(backend.model, tokenizers.models.BPE):
+        raise BadInput(f"{path} must hold a tokenizer of type BPE, got {type(backend.model).__name__}; {ADVICE}")
     config = path.with_name("tokenizer_config.json")
     listed = _listed_tokens(config) if config.is_file() else []
     present = {token.content for token in backend.get_added_tokens_decoder().values()}
@@ -106,10 +119,11 @@ def load_tokenizer(directory: str | Path) -> Tokenizer:
     if missing:  # (P17)
         backend = _completed(path, missing)
     for entry in listed:
-        found = backend.token_to_id(entry["content"])
+        with _faults_as(f"{config} lists a token that cannot be looked up ({{}}); {ADVICE}"):
+            found = backend.token_to_id(entry["content"])
         if found != entry["id"]:
             raise BadInput(
-                f"{config} gives {entry['content']!r} the id {entry['id']}, but with {path.name} it gets "
+                f"{config} gives {shown(entry['content'])} the id {entry['id']}, but with {path.name} it gets "
                 f"{found}; use the two files of one checkpoint"
             )
     return Tokenizer(backend)
@@ -154,8 +168,21 @@ def _completed(path: Path, missing: list[dict[str, Any]]) -> "tokenizers.Tokeniz
     """
     import tokenizers
 
-    content = json_object(path)
+    content = json_object(path, largest_bytes=LARGEST_TOKENIZER_BYTES)
     content["added_tokens"] = sorted(
         [*content.get("added_tokens", []), *missing], key=lambda entry: int(entry["id"])
     )
-    return tokenizers.Tokenizer.from_str(json.dumps(content))
+    with _faults_as(f"{path} cannot be completed from tokenizer_config.json ({{}}); download both again"):
+        return tokenizers.Tokenizer.from_str(json.dumps(content))
+
+
+@contextlib.contextmanager
+def _faults_as(sentence: str) -> Iterator[None]:
+    """Turn whatever the compiled tokenizer raises into a refusal; its panics derive from BaseException alone."""
+    try:
+        yield
+    except BaseException as fault:
+        if not isinstance(fault, Exception) and type(fault).__name__ != "PanicException":
+            raise
+        reason = " ".join(str(fault).split())[:200]
+        raise BadInput(reason.join(sentence.rsplit("{}", 1))) from fault

@@ -32,12 +32,12 @@ def vision_attention(
         num_heads: every head has its own keys and values here.
 
     Source: paper 2.1.1; transformers 5.23.0 Qwen2_5_VLVisionAttention.forward
-    Spec: spec/07-windows.md (W7, W8, W9)
+    Spec: spec/07-windows.md (W7, W8, W9), spec/06-rotary-2d.md (R5)
     """
     P, D = x.shape
     fused = ops.linear(x, weights["qkv.weight"], weights["qkv.bias"])
     q, k, v = np.moveaxis(fused.reshape(P, 3, num_heads, D // num_heads), 1, 0)  # (W7) each [P, N, d]
-    q_rope, k_rope = ops.rotated(q, cos, sin), ops.rotated(k, cos, sin)
+    q_rope, k_rope = ops.rotated(q, cos, sin), ops.rotated(k, cos, sin)  # (R5)
 
     mixed = np.empty_like(q)
     segment_probs = []

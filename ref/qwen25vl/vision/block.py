@@ -41,9 +41,10 @@ def vision_block(
     attended = vision_attention(
         norm1, cos, sin, starts, weights.at("attn"), num_heads=config.num_heads, ops=ops, tap=tap.at("attn")
     )
-    resid_mid = x + attended  # (W10)
+    resid_mid = ops.added(x, attended)  # (W10)
     norm2 = ops.rms_norm(resid_mid, weights["norm2.weight"], eps=config.rms_norm_eps)
-    resid_post = resid_mid + gated_mlp(norm2, weights.at("mlp"), bias=True, ops=ops, tap=tap.at("mlp"))
+    mlp = gated_mlp(norm2, weights.at("mlp"), bias=True, ops=ops, tap=tap.at("mlp"))
+    resid_post = ops.added(resid_mid, mlp)
 
     for name, value in (("norm1", norm1), ("resid_mid", resid_mid), ("norm2", norm2)):
         tap(name, value)

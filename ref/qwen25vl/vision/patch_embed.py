@@ -21,9 +21,11 @@ def patch_embedding(
         rows: pixel rows, float32-valued in every precision.
         weight: the convolution kernel as stored. There is no bias.
 
+    Rounding: (E4) the rows, before the product
     Source: paper 2.1.1; transformers 5.23.0 Qwen2_5_VisionPatchEmbed.forward
-    Spec: spec/05-patch-embedding.md (E1, E2, E3)
+    Spec: spec/05-patch-embedding.md (E1 to E4)
     """
     flat_weight = weight.reshape(weight.shape[0], -1)  # (E1) [D, patch_dim]
     wide_rows = rows.astype(ops.precision.dtype)  # (E2) the same values, wider
-    return ops.linear(wide_rows, flat_weight)  # (E3) no bias
+    held_rows = ops.precision.rounded(wide_rows)  # (E4)
+    return ops.linear(held_rows, flat_weight)  # (E3) no bias
