@@ -968,11 +968,16 @@ def upstream_answer(
 
 
 def sixteen_bit_model(config: Config, *, seed: int, dtype: str) -> Any:
-    """`random_model` in bfloat16 or float16, its frequencies in float32: as `from_pretrained` leaves them.
+    """`random_model` in bfloat16 or float16."""
+    return in_sixteen_bits(random_model(config, seed=seed, dtype="float32"), config, dtype=dtype)
 
-    Converting a whole model, as `random_model` does, converts these two buffers as well.
+
+def in_sixteen_bits(model: Any, config: Config, *, dtype: str) -> Any:
+    """A copy of a model in bfloat16 or float16, its frequencies in float32: as `from_pretrained` leaves them.
+
+    Converting a whole model, as torch does, converts these two buffers as well.
     """
-    return with_float32_frequencies(random_model(config, seed=seed, dtype=dtype), config)
+    return with_float32_frequencies(copy.deepcopy(model).to(getattr(torch, dtype)), config)
 
 
 def with_float32_frequencies(model: Any, config: Config) -> Any:

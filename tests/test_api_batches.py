@@ -70,6 +70,15 @@ def test_d13_taps_of_a_batch_carry_the_number_of_their_prompt(model, batch):
         )
 
 
+@pytest.mark.parametrize("level", ["stages", "insides", "all"])
+def test_a_level_of_taps_means_the_same_in_a_batch_and_in_pieces(model, level):
+    plain, parts = qwen25vl.Tap(level), qwen25vl.Tap(level)
+    model.forward(model.prepare(CONVERSATIONS[0], **LIMITS), taps=plain)
+    model.forward(model.prepare([CONVERSATIONS[0], CONVERSATIONS[1]], **LIMITS), taps=parts, chunk=1000)
+    first = [name.removeprefix("rows.00.").replace("chunks.00.", "") for name in parts if name[:7] == "rows.00"]
+    assert first == list(plain)
+
+
 @pytest.mark.parametrize("chunk", [1, 7])
 def test_d14_pieces_of_any_size_give_the_same_scores_and_answers(model, chunk):
     inputs = model.prepare(CONVERSATIONS[2], **LIMITS)

@@ -387,6 +387,35 @@ def test_c10_an_end_that_is_no_token_is_refused(value, message):
     check_refused(with_value(flat(QWEN25_VL_7B), "eos_token_id", value), f"eos_token_id.* {message}")
 
 
+BEYOND = {
+    "a size": (
+        "intermediate_size",
+        2**31,
+        "intermediate_size must be an integer of at most 2147483647, got 2147483648",
+    ),
+    "a block": ("vision_config.fullatt_block_indexes", [7, 2**31], "must be an integer of at most 2147483647"),
+    "a token": ("image_token_id", 10**30, "image_token_id must be an integer of at most 2147483647"),
+    "a thousand digits": ("vocab_size", 10**999, "got 1000000"),
+    "blocks": ("num_hidden_layers", 1001, "num_hidden_layers must be at most 1000, got 1001"),
+    "blocks of the vision encoder": ("vision_config.depth", 1001, "depth must be at most 1000, got 1001"),
+    "a base": ("rope_theta", 10**400, "rope_theta must be a finite number, got 1000.*, beyond float64"),
+    "a base of infinity": ("rope_theta", float("inf"), "rope_theta must be a finite number, got Infinity"),
+    "a base below 1": ("rope_theta", 0.99, "rope_theta must be at least 1, got 0.99"),
+}
+
+
+@pytest.mark.parametrize("fault", BEYOND)
+def test_c29_numbers_beyond_any_model_are_refused(fault):
+    path, value, message = BEYOND[fault]
+    check_refused(with_value(flat(QWEN25_VL_7B), path, value), message)
+
+
+def test_c29_the_largest_numbers_are_numbers():
+    assert parse_config(with_value(flat(QWEN25_VL_7B), "intermediate_size", 2**31 - 1))
+    assert parse_config(with_value(flat(QWEN25_VL_7B), "num_hidden_layers", 1000))
+    assert parse_config(with_value(flat(QWEN25_VL_7B), "rope_theta", 1))
+
+
 def test_c27_numbers_that_do_not_fit_are_refused():
     check_refused(
         with_value(flat(QWEN25_VL_7B), "vision_config.out_hidden_size", 9), "out_hidden_size 9 must equal"

@@ -152,7 +152,7 @@ def test_a_profile_is_passed_on(processor):
     with pytest.raises(BadInput, match=r"hf-4\.49"):
         processor.prepare(messages, profile="hf-4.49")
     for unknown in ("", "HF"):
-        with pytest.raises(BadInput, match="unknown resize profile"):
+        with pytest.raises(BadInput, match="unknown profile"):
             processor.prepare(messages, profile=unknown)
 
 

@@ -5,6 +5,7 @@ two digits. The shape letters are those of spec page 00.
 """
 
 from dataclasses import dataclass
+import re
 from fnmatch import fnmatchcase
 
 LEVELS = ("stages", "insides", "all")
@@ -75,6 +76,10 @@ TAP_NAMES = (
 segment of s patches adds s * s columns, row-major, in the order of `window_starts` or `frame_starts`."""
 
 
+IN_PARTS = re.compile(r"^(rows\.\d+\.)?(chunks\.\d+\.)?")
+"""What stands before an id: the number of the prompt in a batch, the number of the piece of a prompt."""
+
+
 def tap_name(name: str) -> TapName:
     """Find the row of an id.
 
@@ -88,5 +93,6 @@ def tap_name(name: str) -> TapName:
 
 
 def level_of(name: str) -> str:
-    """Return the level of an id; what the table does not know belongs to `all`."""
-    return next((row.level for row in TAP_NAMES if fnmatchcase(name, row.glob)), "all")
+    """Return the level of an id, in a batch or in a piece of a prompt too; what the table does not know is `all`."""
+    plain = IN_PARTS.sub("", name, count=1)
+    return next((row.level for row in TAP_NAMES if fnmatchcase(plain, row.glob)), "all")

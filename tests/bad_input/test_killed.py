@@ -132,8 +132,7 @@ def test_x15_a_run_that_is_alive_is_not_cleared_up(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["golden"]
 
 
-@pytest.mark.parametrize("room_bytes", [0, 50, 20_000, 200_000])
-@pytest.mark.parametrize("has_older", [True, False])
+@pytest.mark.parametrize(("room_bytes", "has_older"), [(0, False), (50, True), (20_000, False), (200_000, True)])
 def test_x1_a_run_without_room_says_so_and_leaves_what_was_there(tmp_path, room_bytes, has_older):
     """The system's own refusal: no file of this process may be longer."""
     out = tmp_path / "made" / "golden"

@@ -89,7 +89,10 @@ def test_v11_the_budget_counts_filled_up_frames():
     # 100,000 pixels of total: 5 frames count as 6 and have 33,333.3 each; with 5 it would be 40,000
     clip = prepared_clip(noise(5, height=400, width=400), settings=SETTINGS, min_pixels=784, total_pixels=100_000)
     assert clip.resized_size == (168, 168)  # 182.57 down; 200 would give 196
-    assert clip.limits == ("6 frames share 100000 pixels: at most 33333.33333 pixels each",)
+    assert clip.limits == (
+        "6 frames share 100000 pixels: at most 33333.33333 pixels each",
+        "a frame of 400 x 400 pixels is brought down to at most 33333.33333",
+    )
 
 
 @given(
@@ -223,7 +226,7 @@ def test_pillow_and_torchvision_differ_by_little(data_dir):
         (film(9), {"nframes": 20}, r"comes to 20 frames"),
         (film(9), {"start_s": 0.9}, r"start_s 0.9 is not before the end of the video at 0.9 seconds"),
         (film(9), {"fps": "2"}, r"fps must be a number"),
-        (film(9), {"profile": "x"}, r"unknown video profile .x.;"),
+        (film(9), {"profile": "x"}, r"unknown profile .x.;"),
         (noise(2, height=1, width=300), {}, r"at most 200 times"),
     ],
     ids=["one frame", "too many", "start", "no number", "profile", "strip"],

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen25vl.errors import BadInput
-from qwen25vl.media.frame_size import frame_area, frame_size
+from qwen25vl.media.frame_size import frame_area, frame_target
 from qwen25vl.media.video_settings import VIDEO_PROFILES, video_profile, video_request
 
 RECORDED = json.loads((Path(__file__).parent / "recorded" / "qwen_vl_utils.json").read_text(encoding="utf-8"))
@@ -29,7 +29,8 @@ def area(frames, *, profile="hf", given=False, temporal_patch_f=2, **asked):
 
 def size(frames, height, width, *, profile="hf", **asked):
     limits, _ = area(frames, profile=profile, **asked)
-    return frame_size(height, width, area_px=limits, factor_px=28, profile=video_profile(profile))
+    target, _ = frame_target(height, width, area_px=limits, factor_px=28, profile=video_profile(profile))
+    return target.height_px, target.width_px
 
 
 @pytest.mark.parametrize("case", RECORDED["sizes"], ids=lambda case: f"{case['frames']} {case['asked']}")
@@ -108,15 +109,30 @@ def test_v18_a_shared_total_and_a_lowered_maximum_are_named():
     assert area(4, max_pixels=600_000)[1] == ()
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "says"),
+    [
+        (720, 1280, ("a frame of 1280 x 720 pixels is brought down to at most 602112",)),
+        (100, 200, ("a frame of 200 x 100 pixels is brought up to at least 100352",)),
+        (400, 500, ()),
+    ],
+)
+def test_v18_a_limit_of_area_that_changed_the_frames_is_named(height, width, says):
+    limits, _ = area(4)
+    _, found = frame_target(height, width, area_px=limits, factor_px=28, profile=video_profile("hf"))
+    assert found == says
+
+
 @pytest.mark.parametrize("profile", ["hf", "hf-4.49", "utils"])
 def test_v14_each_profile_has_its_own_guards(profile):
     limits = (3136, 15_680)
     rules = video_profile(profile)
     if profile == "hf":
-        assert frame_size(639, 31, area_px=limits, factor_px=28, profile=rules) == (560, 28)
+        target, _ = frame_target(639, 31, area_px=limits, factor_px=28, profile=rules)
+        assert (target.height_px, target.width_px) == (560, 28)
     else:
         with pytest.raises(BadInput, match="empty"):
-            frame_size(639, 31, area_px=limits, factor_px=28, profile=rules)
+            frame_target(639, 31, area_px=limits, factor_px=28, profile=rules)
 
 
 # -------------------------------------------------------------------------------------------- refusals

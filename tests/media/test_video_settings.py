@@ -42,7 +42,7 @@ def test_v14_every_profile_has_guards_and_every_guard_a_profile():
 
 
 def test_v14_an_unknown_profile_is_refused():
-    with pytest.raises(BadInput, match=r"unknown video profile .utils-9.; choose one of hf, hf-4\.49, utils, "):
+    with pytest.raises(BadInput, match=r"unknown profile .utils-9.; choose one of hf, hf-4\.49, utils, "):
         video_profile("utils-9")
 
 

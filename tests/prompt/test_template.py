@@ -266,6 +266,12 @@ def test_p25_a_template_cannot_run_for_ever_nor_fill_the_memory(quick_limits, te
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit the memory of a process")
+def test_p25_memory_is_limited_where_time_is_not_what_runs_out(quick_limits):
+    with pytest.raises(BadInput, match="MemoryError"):
+        rendered_prompt(HELLO, template="{{ ('a' * 400000000) | length }}")
+
+
 def test_p25_a_template_that_is_ended_says_which_limits_there_are(quick_limits):
     with pytest.raises(BadInput, match=r"\(it took more than 1 s or 190 MiB\)"):
         rendered_prompt(HELLO, template=ENDLESS[1])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
-from qwen25vl.media.frame_size import frame_area, frame_size
+from qwen25vl.media.frame_size import frame_area, frame_target
 from qwen25vl.media.frames import sampling
 from qwen25vl.media.given import frames_rgb, given_sampling, is_given
 from qwen25vl.media.image import resized_rgb
@@ -130,12 +130,15 @@ def prepared_clip(
         given=is_given(source),
     )
     resized: list[np.ndarray] = []
-    original_size = target = (0, 0)
+    original_size: tuple[int, int] = (0, 0)
+    size_limits: tuple[str, ...] = ()
     for rgb in frames_rgb(source, chosen.indices):
         if not resized:
             original_size = rgb.shape[0], rgb.shape[1]
-            target = frame_size(*original_size, area_px=area_px, factor_px=settings.factor_px, profile=rules)
-        resized.append(resized_rgb(rgb, height_px=target[0], width_px=target[1]))  # (V12, V17)
+            target, size_limits = frame_target(
+                *original_size, area_px=area_px, factor_px=settings.factor_px, profile=rules
+            )
+        resized.append(resized_rgb(rgb, height_px=target.height_px, width_px=target.width_px))  # (V12, V17)
     rows, grid = _rows(resized, settings=settings)
     return Clip(
         resized=np.stack(resized),
@@ -149,7 +152,7 @@ def prepared_clip(
         sampled_fps=chosen.sampled_fps,
         second_per_grid=patch_f / chosen.sampled_fps,  # (V9)
         original_size=original_size,
-        limits=chosen.limits + area_limits,
+        limits=chosen.limits + area_limits + size_limits,
         source=source,
     )
 

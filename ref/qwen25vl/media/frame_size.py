@@ -2,7 +2,7 @@
 
 from qwen25vl.errors import BadInput
 from qwen25vl.media.picture import LARGEST_AREA_PX
-from qwen25vl.media.resize import smart_resize
+from qwen25vl.media.resize import Target, resize_target
 from qwen25vl.media.video_settings import (
     FLOOR_OVER_MIN,
     FRAME_TOKENS_M,
@@ -12,10 +12,10 @@ from qwen25vl.media.video_settings import (
 )
 
 
-def frame_size(
+def frame_target(
     height: int, width: int, *, area_px: tuple[int, int | float], factor_px: int, profile: VideoProfile
-) -> tuple[int, int]:
-    """Height and width, in pixels, that every frame is resampled to.
+) -> tuple[Target, tuple[str, ...]]:
+    """The size that every frame is resampled to, and which limit of area decided.
 
     Args:
         height: of a decoded frame, in pixels.
@@ -27,18 +27,24 @@ def frame_size(
     Raises:
         BadInput: if `smart_resize` refuses, or the result is larger than any picture may be.
 
-    Spec: spec/03-video.md (V12)
+    Spec: spec/03-video.md (V12, V18)
     """
     least, most = area_px
-    height_px, width_px = smart_resize(  # (V12)
+    target = resize_target(  # (V12)
         height, width, factor=factor_px, min_pixels=least, max_pixels=most, profile=profile.guards
     )
-    if height_px * width_px > LARGEST_AREA_PX:
+    if target.height_px * target.width_px > LARGEST_AREA_PX:
         raise BadInput(
-            f"a frame would be resized to {height_px} x {width_px} pixels, more than {LARGEST_AREA_PX}; "
-            "lower min_pixels"
+            f"a frame would be resized to {target.height_px} x {target.width_px} pixels, more than "
+            f"{LARGEST_AREA_PX}; lower min_pixels"
         )
-    return height_px, width_px
+    frame = f"a frame of {width} x {height} pixels is"
+    sentence = {
+        "nearest": (),
+        "max_pixels": (f"{frame} brought down to at most {most:.10g}",),
+        "min_pixels": (f"{frame} brought up to at least {least}",),
+    }
+    return target, sentence[target.rule]  # (V18)
 
 
 def frame_area(

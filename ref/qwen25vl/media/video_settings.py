@@ -123,7 +123,7 @@ def video_profile(name: str) -> VideoProfile:
         BadInput: if there is none of this name.
     """
     if not isinstance(name, str) or name not in VIDEO_PROFILES:
-        raise BadInput(f"unknown video profile {name!r}; choose one of {', '.join(VIDEO_PROFILES)}")
+        raise BadInput(f"unknown profile {name!r}; choose one of {', '.join(VIDEO_PROFILES)}")
     return VIDEO_PROFILES[name]
 
 

@@ -85,7 +85,7 @@ class Tokenizer:
         with _faults_as(f"the tokenizer cannot look {shown(token)} up ({{}}); give the text of a token"):
             found = self.backend.token_to_id(token)
         if found is None:
-            raise BadInput(f"the tokenizer has no token {shown(token)}; give one of its vocabulary")
+            raise BadInput(f"the tokenizer has no token {token[:60]!r}; give one of its vocabulary")
         return found
 
     @property
