@@ -4,8 +4,8 @@ The ids are permanent: goldens, ports and tools refer to them. `NN` stands for t
 two digits. The shape letters are those of spec page 00.
 """
 
-from dataclasses import dataclass
 import re
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 LEVELS = ("stages", "insides", "all")
