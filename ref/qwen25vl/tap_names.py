@@ -93,6 +93,6 @@ def tap_name(name: str) -> TapName:
 
 
 def level_of(name: str) -> str:
-    """Return the level of an id, in a batch or in a piece of a prompt too; what the table does not know is `all`."""
+    """Return the level of an id, in a batch or a piece of a prompt too; what the table does not know is `all`."""
     plain = IN_PARTS.sub("", name, count=1)
     return next((row.level for row in TAP_NAMES if fnmatchcase(plain, row.glob)), "all")
