@@ -158,7 +158,7 @@ def test_output_that_finds_no_room_is_one_sentence(arguments):
     with Path("/dev/full").open("wb") as full:
         ended = subprocess.run(
             [sys.executable, "-m", "qwen25vl.cli.main", *arguments],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""},  # as for most users
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,

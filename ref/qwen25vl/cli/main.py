@@ -28,12 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _said(options, "stopped", code=INTERRUPTED)
     except BrokenPipeError:  # the reader, `head` for one, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 0
     except BadInput as error:
         return _said(options, str(error))
     except OSError as error:
         if error.filename is None:  # what is printed goes to a disk that is full
+            _discard_output()
             return _said(options, f"cannot write the output ({error.strerror or error}); make room for it")
         return _said(
             options, f"cannot use {error.filename!r} ({error.strerror or error}); check it and its rights"
@@ -60,6 +61,11 @@ def _parser() -> argparse.ArgumentParser:
     for module in (run, golden, show, names):
         module.add_parser(commands)
     return parser
+
+
+def _discard_output() -> None:
+    """Let nothing more be written to stdout, not at the end of Python either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _said(options: argparse.Namespace, sentence: str, *, code: int = USAGE_ERROR) -> int:

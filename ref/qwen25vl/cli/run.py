@@ -1,4 +1,4 @@
-"""`qwen25vl run`: answer a prompt about pictures."""
+"""`qwen25vl run`: answer a prompt about pictures and videos."""
 
 import argparse
 import json
@@ -28,6 +28,7 @@ from qwen25vl.tap import Tap
 EXAMPLES = """\
   qwen25vl run --image cat.jpg "What is in the picture?"
   qwen25vl run --image left.png --image right.png "What differs?" --max-new-tokens 40
+  qwen25vl run --video clip.mp4 --fps 1.5 --start 10 --end 40 "What happens?"
   qwen25vl run --model ~/Qwen2.5-VL-3B-Instruct --image cat.jpg "Describe it." --json
   qwen25vl run --image cat.jpg "A title?" --temperature 0.8 --top-p 0.9 --seed 7 --num-return-sequences 3
 """
@@ -39,10 +40,10 @@ def add_parser(commands: Any) -> None:
     parser = add_command(
         commands,
         "run",
-        help="answer a prompt about pictures",
-        description="Answer a prompt about any number of pictures. The text appears as it is decoded, in the\n"
-        "way that the checkpoint's generation_config.json asks for. The bundled tiny checkpoint is no\n"
-        "trained model: it shows that everything runs, and its answers mean nothing.",
+        help="answer a prompt about pictures and videos",
+        description="Answer a prompt about any number of pictures and videos. The text appears as it is decoded,\n"
+        "in the way that the checkpoint's generation_config.json asks for. The bundled tiny checkpoint\n"
+        "is no trained model: it shows that everything runs, and its answers mean nothing.",
         examples=EXAMPLES,
     )
     add_prompt_options(parser, precision="float32", max_new_tokens=128)
