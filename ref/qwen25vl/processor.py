@@ -15,6 +15,7 @@ from qwen25vl.language.mrope import mrope_positions
 from qwen25vl.media.clip import Clip
 from qwen25vl.media.picture import Picture
 from qwen25vl.media.settings import MediaSettings, read_settings
+from qwen25vl.media.video_settings import video_profile
 from qwen25vl.opened import Limits, opened_media
 from qwen25vl.prompt.layout import check_positions, expanded_ids
 from qwen25vl.prompt.messages import Message, check_messages, conversations, media_parts
@@ -80,7 +81,8 @@ class Processor:
             min_pixels: least area of a picture, or of a video's frame, after resizing; None means the
                 checkpoint's own value.
             max_pixels: largest area, likewise.
-            total_pixels: largest area of all frames of a video together; None means the profile's.
+            total_pixels: largest area of all time steps (pairs of frames) of a video together; None means the
+                profile's.
             fps: frames per second to take of a video; of a list of frames, the rate they were taken at.
             nframes: frames to take of a video, instead of a rate.
             profile: whose guards `smart_resize` applies, and whose rules choose frames; None means `hf`.
@@ -94,6 +96,8 @@ class Processor:
         Spec: spec/04-prompt.md (P22, P23), spec/09-mrope.md
         """
         limits = Limits(min_pixels, max_pixels, total_pixels, fps, nframes, profile)
+        if profile is not None:
+            video_profile(profile)  # refuses one that there is not, even without media
         prompts = [
             self._prompt(
                 one, limits=limits, add_vision_id=add_vision_id, add_generation_prompt=add_generation_prompt

@@ -136,3 +136,24 @@ def test_a_video_that_is_none_is_refused_with_its_name(refused, picture, tmp_pat
     (tmp_path / "t.mp4").write_text("no video")
     for path in (tmp_path / "t.mp4", tmp_path / "gone.mp4"):
         assert path.name in refused("run", "--video", path, "x")
+
+
+def test_a_profile_reaches_videos_and_pictures(command, film, picture):
+    for option, path in (("--video", film), ("--image", picture)):
+        (entry,) = reported(command, option, path, "--profile", "utils-0.0.8")["media"]
+        assert entry["tokens"] > 0
+    total = [
+        reported(command, "--video", film, "--profile", name, "--nframes", 12)["media"][0]["limits"]
+        for name in ("utils", "utils-0.0.8")
+    ]
+    assert total[0] == total[1]  # 12 small frames meet neither total
+
+
+def test_an_older_profile_that_knows_no_start_refuses_one(refused, film):
+    sentence = refused("run", "--video", film, "--profile", "utils-0.0.8", "--start", 1, "x")
+    assert "takes no start and no end; leave them out, or use the profile 'utils'" in sentence
+
+
+def test_a_video_alone_may_have_less_than_the_least_area_of_pictures(command, film):
+    finished = command("run", "--video", film, "--max-pixels", 800, "--nframes", 2, "x", "--max-new-tokens", 1)
+    assert finished.code == 0, finished.err

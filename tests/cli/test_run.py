@@ -160,7 +160,10 @@ def test_logprobs_are_listed_or_shown_with_each_token(command):
             ("--seed", 2**64),
             "seed must be a whole number from 0 to 18446744073709551615, got 18446744073709551616",
         ),
-        (("--num-return-sequences", 0), "num_return_sequences must be a whole number from 1"),
+        (
+            ("--num-return-sequences", 0),
+            "argument --num-return-sequences: need a whole number of at least 1, got '0'",
+        ),
     ],
     ids=str,
 )

@@ -36,7 +36,7 @@ def test_numbers_become_numbers():
         (("--top-p", ""), "--top-p: need a number, got ''"),
         (("--top-k", "-1"), "--top-k: need a whole number of at least 0, got '-1'"),
         (("--seed", "1.5"), "--seed: need a whole number of at least 0, got '1.5'"),
-        (("--num-return-sequences", "²"), "--num-return-sequences: need a whole number of at least 0, got '²'"),
+        (("--num-return-sequences", "²"), "--num-return-sequences: need a whole number of at least 1, got '²'"),
     ],
 )
 def test_what_is_no_number_is_refused(capsys, options, says):

@@ -4,15 +4,18 @@ import errno
 import hashlib
 import json
 import re
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 import qwen25vl
+from qwen25vl.checkpoint.directory import open_checkpoint
+from qwen25vl.config_json import read_config
 from qwen25vl.errors import BadInput
 from qwen25vl.golden.folder import FILES, MANIFEST, SCHEMA
 from qwen25vl.golden.manifest import SCHEMA_VERSION
@@ -260,3 +263,26 @@ def test_x1_a_full_disk_leaves_the_older_golden_and_no_rubbish(
     monkeypatch.undo()
     assert {name: (tmp_path / "g" / name).read_bytes() for name in FILES} == before
     assert list(tmp_path.iterdir()) == [tmp_path / "g"]
+
+
+def test_n28_a_golden_that_overflows_says_at_which_tap(tmp_path, tiny_dir):
+    # one matrix of a copy of tiny is made so large that float16 cannot hold the products
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_dir, folder)
+    path = folder / "model.safetensors"
+    tensors = widened_tensors(path)
+    tensors["model.layers.1.mlp.down_proj.weight"] *= np.float32(2.0**17)
+    save_file(tensors, path)
+    model = qwen25vl.load(folder, precision="float16")
+    inputs = model.prepare([{"role": "user", "content": "Hello"}])
+    with pytest.raises(
+        BadInput, match=r"language\.blocks\.01\.mlp\.out is the first tap with values that"
+    ):
+        written(tmp_path / "g", model, inputs, sources=(), taps="insides")
+    assert not (tmp_path / "g").exists()
+
+
+def widened_tensors(path):
+    """All tensors of a checkpoint, as float32."""
+    stored = open_checkpoint(path.parent, read_config(path.parent)).tensors
+    return {name: np.array(tensor.widened(np.dtype(np.float32))) for name, tensor in stored.items()}

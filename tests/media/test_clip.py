@@ -90,7 +90,7 @@ def test_v11_the_budget_counts_filled_up_frames():
     clip = prepared_clip(noise(5, height=400, width=400), settings=SETTINGS, min_pixels=784, total_pixels=100_000)
     assert clip.resized_size == (168, 168)  # 182.57 down; 200 would give 196
     assert clip.limits == (
-        "6 frames share 100000 pixels: at most 33333.33333 pixels each",
+        "3 time steps share 100000 pixels: at most 33333.33333 pixels a frame",
         "a frame of 400 x 400 pixels is brought down to at most 33333.33333",
     )
 
@@ -149,7 +149,7 @@ def test_v18_limits_of_frames_and_of_pixels_are_named_together():
     )
     assert clip.limits == (
         "20 frames per second would be 40 frames, lowered to 20",
-        "20 frames share 20000 pixels: at most 2000 pixels each",
+        "10 time steps share 20000 pixels: at most 2000 pixels a frame",
         "max_pixels 100000 is lowered to 2000",
     )
 
@@ -224,7 +224,7 @@ def test_pillow_and_torchvision_differ_by_little(data_dir):
     [
         (film(1), {}, r"comes to 0 frames, but there must be at least 2 and at most the 1 "),
         (film(9), {"nframes": 20}, r"comes to 20 frames"),
-        (film(9), {"start_s": 0.9}, r"start_s 0.9 is not before the end of the video at 0.9 seconds"),
+        (film(9), {"start_s": 0.9}, r"the start, 0.9 s, is not before the end of the video, 0.9 s"),
         (film(9), {"fps": "2"}, r"fps must be a number"),
         (film(9), {"profile": "x"}, r"unknown profile .x.;"),
         (noise(2, height=1, width=300), {}, r"at most 200 times"),

@@ -104,7 +104,7 @@ def test_v14_given_frames_have_the_limits_of_a_video_in_the_newest(profile):
 
 def test_v18_a_shared_total_and_a_lowered_maximum_are_named():
     assert area(300)[1] == ()
-    assert area(600)[1] == ("600 frames share 90316800 pixels: at most 301056 pixels each",)
+    assert area(600)[1] == ("300 time steps share 90316800 pixels: at most 301056 pixels a frame",)
     assert area(4, max_pixels=700_000)[1] == ("max_pixels 700000 is lowered to 602112",)
     assert area(4, max_pixels=600_000)[1] == ()
 
@@ -147,3 +147,9 @@ def test_v12_limits_that_leave_nothing_are_refused():
     # A total cannot fall below the least area, so only a caller's own two limits could; those are refused before.
     with pytest.raises(BadInput, match="min_pixels 1001 exceeds max_pixels 1000"):
         size(2, 100, 100, min_pixels=1001, max_pixels=1000)
+
+
+def test_v18_a_total_below_the_least_area_says_what_it_was_raised_to():
+    assert area(2, total_pixels=1)[1] == (
+        "1 time steps share 1 pixels: at most 1 pixels a frame, raised to 105369, 1.05 times the least area",
+    )

@@ -19,7 +19,7 @@ from qwen25vl.golden.estimate import LARGE_BYTES, expected_bytes, expected_taps
 from qwen25vl.golden.folder import MANIFEST, check_replaceable
 from qwen25vl.golden.write import TAPS_FILE, write_golden
 from qwen25vl.inputs import Inputs
-from qwen25vl.report.table import byte_text
+from qwen25vl.report.table import byte_text, count_text
 
 EXAMPLES = """\
   qwen25vl golden out/cat --image cat.jpg "Describe the picture."
@@ -109,7 +109,10 @@ def report(out: Path, manifest: dict[str, Any]) -> str:
             f"  {medium['source']}: {width} x {height} pixels, resized to {new_width} x {new_height}, "
             f"grid {medium['grid']}, {medium['tokens']} tokens"
         )
-    lines += [f"  answer: {answer['text']!r} ({len(answer['ids'])} tokens, ended by {answer['stop']})", ""]
+    lines += [
+        f"  answer: {answer['text']!r} ({count_text(len(answer['ids']), 'token')}, ended by {answer['stop']})",
+        "",
+    ]
     for file in dict.fromkeys(part["file"] for part in parts):
         count = sum(part["file"] == file for part in parts)
         lines.append(f"  {out / file}  {count} tensors, {byte_text((out / file).stat().st_size)}")

@@ -5,6 +5,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from qwen25vl import __version__
 from qwen25vl.cli import golden, names, run, show
@@ -48,9 +49,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, without the list of all options."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the sentence."""
+        self.exit(USAGE_ERROR, f"{self.prog}: {message}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="qwen25vl",
         description="The executable specification of Qwen2.5-VL: run it, and write golden values.",
         epilog="`qwen25vl COMMAND --help` explains a command and shows examples.",

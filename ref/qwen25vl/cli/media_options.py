@@ -7,6 +7,7 @@ from typing import Any
 
 from qwen25vl.cli.numbers import positive, rate, seconds
 from qwen25vl.errors import BadInput
+from qwen25vl.media.video_settings import VIDEO_PROFILES
 
 VIDEO_OPTIONS = {
     "fps": "fps",
@@ -44,20 +45,30 @@ class _AddMedium(argparse.Action):
 
 def add_media_limits(parser: argparse.ArgumentParser) -> None:
     """Add what says how pictures and videos are brought to size, and which frames are taken."""
-    for name, word in (("--min-pixels", "least"), ("--max-pixels", "largest")):
+    for name, word, usual in (("--min-pixels", "least", "100352"), ("--max-pixels", "largest", "602112")):
         parser.add_argument(
             name,
             type=positive,
             metavar="N",
-            help=f"{word} area of a resized picture or frame, in pixels (default: the checkpoint's)",
+            help=f"{word} area of a resized picture or frame, in pixels (default: the checkpoint's for pictures, "
+            f"{usual} for frames)",
         )
+    parser.add_argument(
+        "--profile",
+        choices=VIDEO_PROFILES,
+        metavar="NAME",
+        help=f"whose rules bring them to size and choose frames: {', '.join(VIDEO_PROFILES)} (default: hf)",
+    )
     group = parser.add_argument_group("videos")
     group.add_argument("--fps", type=rate, metavar="R", help="frames per second to take (default: 2)")
     group.add_argument("--nframes", type=positive, metavar="N", help="frames to take, instead of a rate")
     group.add_argument("--start", type=seconds, metavar="S", help="second from which frames are taken")
     group.add_argument("--end", type=seconds, metavar="S", help="second up to which frames are taken")
     group.add_argument(
-        "--total-pixels", type=positive, metavar="N", help="largest area of all frames of a video together"
+        "--total-pixels",
+        type=positive,
+        metavar="N",
+        help="largest area of all pairs of frames of a video together",
     )
 
 

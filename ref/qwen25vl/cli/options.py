@@ -76,7 +76,9 @@ def prepared(options: argparse.Namespace) -> tuple[Model, Inputs]:
     _check_limits(options, model)
     media = media_parts_of(options.media, options)
     messages = [{"role": "user", "content": [*media, {"type": "text", "text": options.prompt}]}]
-    return model, model.prepare(messages, min_pixels=options.min_pixels, max_pixels=options.max_pixels)
+    return model, model.prepare(
+        messages, min_pixels=options.min_pixels, max_pixels=options.max_pixels, profile=options.profile
+    )
 
 
 def _check_text(options: argparse.Namespace) -> None:
@@ -91,7 +93,9 @@ def _check_text(options: argparse.Namespace) -> None:
 
 
 def _check_limits(options: argparse.Namespace, model: Model) -> None:
-    """Refuse a least area above the largest; one of the two may be the checkpoint's."""
+    """Refuse a least area above the largest; with a picture, one of the two may be the checkpoint's."""
+    if options.media and all(kind == "video" for kind, _ in options.media):
+        return  # a video has usual limits of its own, and checks them
     settings = model.processor.settings
     least = settings.min_pixels if options.min_pixels is None else options.min_pixels
     most = settings.max_pixels if options.max_pixels is None else options.max_pixels

@@ -3,6 +3,8 @@
 import argparse
 from typing import Any
 
+from qwen25vl.cli.numbers import positive
+
 SETTINGS = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
 """Options that take the place of a value in generation_config.json."""
 
@@ -46,7 +48,7 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--seed", type=whole, default=0, metavar="N", help="of the draws (default: 0)")
     group.add_argument(
-        "--num-return-sequences", type=whole, default=1, metavar="N", help="answers to decode (default: 1)"
+        "--num-return-sequences", type=positive, default=1, metavar="N", help="answers to decode (default: 1)"
     )
     group.add_argument(
         "--logprobs",

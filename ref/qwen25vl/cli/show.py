@@ -20,6 +20,12 @@ EXAMPLES = """\
 """
 """Shown at the end of the help."""
 
+NO_VIDEO = ("cannot be read as a video", "no video that FFmpeg", "is empty")
+"""Words of a refusal that says that a file is no video at all."""
+
+NO_VIDEO = ("cannot be read as a video", "no video that FFmpeg", "is empty")
+"""Words of a refusal that says that a file is no video at all."""
+
 MEDIA_OPTIONS = ("model", "profile", "min_pixels", "max_pixels")
 """Options that act on pictures and videos."""
 
@@ -50,9 +56,6 @@ def add_parser(commands: Any) -> None:
         "--model",
         metavar="DIR",
         help="the checkpoint whose settings a picture or a video is prepared with (default: tiny)",
-    )
-    parser.add_argument(
-        "--profile", metavar="NAME", help="whose rules bring it to size: hf, hf-4.49 or utils (default: hf)"
     )
     add_media_limits(parser)
     parser.add_argument(
@@ -130,6 +133,6 @@ def _check_options(options: argparse.Namespace, kind: str) -> None:
 
 def _about(thing: str, kind: str, refusal: BadInput) -> BadInput:
     """Name the thing in a refusal; a file that is no picture need not be a video either."""
-    if kind == "video":
+    if kind == "video" and any(words in str(refusal) for words in NO_VIDEO):
         return BadInput(f"{thing!r} is in no picture format that Pillow knows, and as a video: {refusal}")
     return refusal if thing in str(refusal) else BadInput(f"{thing!r}: {refusal}")

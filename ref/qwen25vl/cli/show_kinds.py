@@ -17,6 +17,7 @@ from qwen25vl.config_json import read_config
 from qwen25vl.errors import BadInput
 from qwen25vl.media.clip import prepared_clip
 from qwen25vl.media.settings import MediaSettings, read_settings
+from qwen25vl.media.video_settings import video_profile
 from qwen25vl.report.checkpoint import checkpoint_report
 from qwen25vl.report.clip import clip_report
 from qwen25vl.report.golden import golden_report, norms_by_depth
@@ -40,7 +41,8 @@ class Shown:
 def shown_picture(options: argparse.Namespace) -> Shown:
     """Prepare a picture."""
     name, settings, vision = _settings(options)
-    given = {key: getattr(options, key) for key in ("min_pixels", "max_pixels", "profile")}
+    given = {key: getattr(options, key) for key in ("min_pixels", "max_pixels")}
+    given["profile"] = None if options.profile is None else video_profile(options.profile).guards
     settings = replace(settings, **{key: value for key, value in given.items() if value is not None})
     picture, report = picture_report(Path(options.thing), settings=settings, window_m=vision.window_m)
     facts = {"model": name, **report}

@@ -14,6 +14,9 @@ from qwen25vl.model import Network, Past, prefill
 from qwen25vl.prompt.tokenizer import Tokenizer
 from qwen25vl.tap import SILENT, Tap
 
+MOST_ANSWERS = 1000
+"""To one prompt. More is a slip of the hand."""
+
 
 @dataclass(frozen=True)
 class Generation:
@@ -46,7 +49,7 @@ class Answers:
         """Refuse values out of range."""
         whole_number(self.max_new_tokens, name="max_new_tokens")
         whole_number(self.seed, name="seed", least=0, most=MASK)
-        whole_number(self.num_return_sequences, name="num_return_sequences")
+        whole_number(self.num_return_sequences, name="num_return_sequences", most=MOST_ANSWERS)
         if self.num_return_sequences > 1 and not self.settings.draws:
             raise BadInput(
                 f"num_return_sequences {self.num_return_sequences} needs sampling, for without it all answers "

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from qwen25vl.api import Model, Output
+from qwen25vl.errors import BadInput
 from qwen25vl.generate.answer import Step
 from qwen25vl.generate.answers import Generation
 from qwen25vl.golden.estimate import expected_taps
@@ -15,6 +16,7 @@ from qwen25vl.golden.manifest import manifest_of, manifest_text
 from qwen25vl.golden.stream import TensorWriter
 from qwen25vl.inputs import Inputs
 from qwen25vl.media.clip import decoded_frames
+from qwen25vl.overflow import OverflowWatch
 from qwen25vl.tap import Tap
 from qwen25vl.tap_names import tap_name
 
@@ -56,11 +58,19 @@ def write_golden(
     most = len(expected_taps(inputs, config=model.config, dtype=dtype, taps=taps))
     with replacing(out) as folder:  # (X1)
         parts = _write_inputs(folder / INPUTS_FILE, inputs)
-        output, tap_parts = _write_taps(folder / TAPS_FILE, model, inputs, taps=taps, most=most, watch=watch)
-        parts += tap_parts
-        generation, answer = _write_answer(
-            folder / ANSWER_FILE, model, inputs, after=output, max_new_tokens=max_new_tokens
+        overflow = OverflowWatch()
+        output, tap_parts = _write_taps(
+            folder / TAPS_FILE, model, inputs, taps=taps, most=most, watch=watch, overflow=overflow
         )
+        parts += tap_parts
+        try:
+            generation, answer = _write_answer(
+                folder / ANSWER_FILE, model, inputs, after=output, max_new_tokens=max_new_tokens
+            )
+        except BadInput as refusal:  # scores that are NaN: say where it began
+            if overflow.first is None:
+                raise
+            raise BadInput(f"{refusal}; {overflow.first}") from refusal
         manifest = manifest_of(model, inputs, generation, parts + answer, sources=sources, model_name=model_name)
         (folder / MANIFEST).write_text(manifest_text(manifest), encoding="ascii")
     return manifest
@@ -94,7 +104,14 @@ def _write_inputs(path: Path, inputs: Inputs) -> list[dict[str, Any]]:
 
 
 def _write_taps(
-    path: Path, model: Model, inputs: Inputs, *, taps: str, most: int, watch: Callable[[str], None]
+    path: Path,
+    model: Model,
+    inputs: Inputs,
+    *,
+    taps: str,
+    most: int,
+    watch: Callable[[str], None],
+    overflow: OverflowWatch,
 ) -> tuple[Output, list[dict[str, Any]]]:
     """Run the prompt once, and write every tap the moment it is computed. (X3)"""
     parts = []
@@ -110,6 +127,8 @@ def _write_taps(
                 "meaning": row.meaning,
             }
         )
+        if model.network.ops.precision.on_overflow is not None:
+            overflow(name, array)
         watch(name)
 
     with TensorWriter(path, most=most) as writer:

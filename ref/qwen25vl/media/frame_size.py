@@ -88,7 +88,11 @@ def frame_area(
     share = total / frames_f * temporal_patch_f  # (V11) in this order, float64
     budget = max(min(most, share), int(least * FLOOR_OVER_MIN))  # (V11) the floor beats the total
     if share < most:  # (V18)
-        limits += (f"{frames_f} frames share {total} pixels: at most {budget:.10g} pixels each",)
+        steps = (
+            f"{frames_f // temporal_patch_f} time steps share {total} pixels: at most {share:.10g} pixels a frame"
+        )
+        raised = f", raised to {budget:.10g}, 1.05 times the least area" if budget > share else ""
+        limits += (steps + raised,)
     asked = request.max_pixels
     if asked is None:
         return (least, budget), limits

@@ -89,21 +89,23 @@ def _frame_range(
     if start_s is None and end_s is None:
         return 0, source_frames - 1, ()
     if not profile.takes_range:
-        raise BadInput("this profile does not understand start_s and end_s; leave them out or use profile 'utils'")
+        raise BadInput("this profile takes no start and no end; leave them out, or use the profile 'utils'")
     duration_s = source_frames / source_fps
     if start_s is not None and start_s >= duration_s:
-        raise BadInput(f"start_s {start_s:g} is not before the end of the video at {duration_s:g} seconds")
+        raise BadInput(
+            f"the start, {start_s:g} s, is not before the end of the video, {duration_s:g} s; give an earlier one"
+        )
     first = 0 if start_s is None else math.ceil(start_s * source_fps)  # (V3)
     last = source_frames - 1
     if end_s is not None:
         last = min(math.floor(min(end_s, duration_s) * source_fps), last)
     if first >= last:
         raise BadInput(
-            f"start_s {start_s} and end_s {end_s} leave less than two frames of {source_frames} at "
-            f"{source_fps:g} per second; widen the range"
+            f"from {start_s or 0:g} s to {duration_s if end_s is None else end_s:g} s lie less than two of the "
+            f"{source_frames} frames, {source_fps:g} per second; widen the range"
         )
     beyond = end_s is not None and end_s > duration_s
-    return first, last, _note(beyond, f"end_s {end_s} is behind the end of the video at {duration_s:g} seconds")
+    return first, last, _note(beyond, f"the end, {end_s} s, is behind that of the video, {duration_s:g} s")
 
 
 def _count_by_rate(

@@ -103,7 +103,7 @@ def decoded_at(
             if here.number != wanted or here.frame is None or not here.sound:  # (V15)
                 raise BadInput(
                     f"{name}: frame {wanted} (at {wanted / timeline.fps:.2f} s) cannot be decoded; it, or one "
-                    "that it builds on, is damaged: mend the file, or choose others by nframes, start_s and end_s"
+                    "that it builds on, is damaged: mend the file, or choose others by nframes, start and end"
                 )
             if here.frame.width * here.frame.height > LARGEST_AREA_PX:  # (V16)
                 raise BadInput(

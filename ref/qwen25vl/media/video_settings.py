@@ -112,7 +112,9 @@ def video_request(**asked: object) -> VideoRequest:
         if least is not None and most is not None and least > most:
             raise BadInput(f"{low} {least} exceeds {high} {most}; change one")
     if request.start_s is not None and request.end_s is not None and request.start_s >= request.end_s:
-        raise BadInput(f"start_s {request.start_s} must be before end_s {request.end_s}; change one")
+        raise BadInput(
+            f"the start, {request.start_s:g} s, must be before the end, {request.end_s:g} s; change one"
+        )
     return request
 
 
@@ -127,6 +129,10 @@ def video_profile(name: str) -> VideoProfile:
     return VIDEO_PROFILES[name]
 
 
+NAMES = {"start_s": "the start", "end_s": "the end"}
+"""What a caller knows some values by."""
+
+
 def _number(asked: Mapping[str, object], name: str, *, least: float | int, above: bool = False) -> float | None:
     """Read a finite number."""
     value = asked.get(name)
@@ -139,7 +145,10 @@ def _number(asked: Mapping[str, object], name: str, *, least: float | int, above
     except OverflowError:  # a whole number that no float reaches
         number = math.inf
     if not abs(number) <= LARGEST_WHOLE or number < least or (above and number == least):
-        raise BadInput(f"{name} must be finite and {'above' if above else 'at least'} {least:g}, got {number:g}")
+        word = NAMES.get(name, name)
+        raise BadInput(
+            f"{word} must be {'above' if above else 'at least'} {least:g} and below 2**53, got {number:g}"
+        )
     return number
 
 
