@@ -103,6 +103,9 @@ case("a picture for a video", r"still\.png'.*; ")(with_file("--video", "still.pn
 case("a video without frames", r"none\.mkv'.*; ")(
     with_file("--video", "none.mkv", FILM[: packet_places(FILM)[0][0] - 4])
 )
+case("a video of one frame", r"one\.mkv'.* has one frame, .*; give it as a picture")(
+    with_file("--video", "one.mkv", film(1))
+)
 case("a cut video", r"cut\.mp4'.*; ")(with_file("--video", "cut.mp4", CLIP[: len(CLIP) // 2]))
 
 

@@ -52,6 +52,8 @@ def sampling(
     else:
         chosen_f = round(request.nframes / temporal_patch_f) * temporal_patch_f  # (V5) half to even
         limits = _note(chosen_f != request.nframes, f"nframes {request.nframes} is rounded to {chosen_f}")
+    if source_frames == 1:  # (V6)
+        raise BadInput("the video has one frame, and two are needed to place it in time; give it as a picture")
     if not temporal_patch_f <= chosen_f <= total_f:  # (V6)
         raise BadInput(
             f"the request comes to {chosen_f} frames, but there must be at least {temporal_patch_f} and at most "
