@@ -56,6 +56,16 @@ def test_d15_other_pixels_of_the_same_size_end_it_at_the_first_token_of_the_medi
     assert shared(prompt(), replace(prompt(), **{name: rows})) == first_pad
 
 
+def test_d15_the_same_rows_under_another_grid_are_another_picture():
+    wide, tall = (
+        made_inputs(UNEVEN, [20, 5, *[8] * 8, 6, 21], [grid], [], [], np.random.default_rng(0))
+        for grid in ((1, 4, 8), (1, 8, 4))
+    )
+    np.testing.assert_array_equal(wide.image_rows, tall.image_rows)
+    assert np.array_equal(wide.positions[:, 0, :4], tall.positions[:, 0, :4])  # ids and positions begin alike
+    assert shared(wide, tall) == 2
+
+
 def test_d15_another_frame_rate_ends_it_at_the_first_token_whose_time_differs():
     slow, fast = prompt(seconds=2.0), prompt(seconds=1.0)
     assert shared(slow, fast) == IDS.index(9) + 6  # frame 0 has time 0 at any rate; frame 1 has not

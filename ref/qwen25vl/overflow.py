@@ -46,7 +46,9 @@ class OverflowWatch:
     """Of each tap: values that are infinite or NaN, all values, the largest size of a finite one."""
 
     def __call__(self, name: str, array: np.ndarray) -> None:
-        """Look at one value."""
+        """Look at one value; places and positions, which are integers, do not count."""
+        if array.dtype.kind != "f":
+            return
         finite = np.isfinite(array)
         largest = float(np.max(np.abs(array), where=finite, initial=0))
         self.seen[name] = (array.size - int(np.count_nonzero(finite)), array.size, largest)

@@ -52,7 +52,7 @@ def remaining_media(inputs: Inputs, *, start: int, config: Config) -> Inputs:
 
 
 def _changed_media(earlier: Inputs, inputs: Inputs, *, config: Config) -> Iterator[int]:
-    """Give the index of the first pad of each picture and video whose pixels are not those of earlier."""
+    """Give the index of the first pad of each picture and video whose pixels or grid are not those of earlier."""
     for pad_id, rows, grids, old_rows, old_grids in (
         (
             config.image_token_id,
@@ -73,7 +73,8 @@ def _changed_media(earlier: Inputs, inputs: Inputs, *, config: Config) -> Iterat
         for i in range(min(len(grids), len(old_grids))):
             first, end = _row_count(grids[:i]), _row_count(grids[: i + 1])
             old_first, old_end = _row_count(old_grids[:i]), _row_count(old_grids[: i + 1])
-            if not np.array_equal(rows[first:end], old_rows[old_first:old_end]):
+            same_rows = np.array_equal(rows[first:end], old_rows[old_first:old_end])
+            if not same_rows or not np.array_equal(grids[i], old_grids[i]):  # trap: 2 x 4 blocks, and 4 x 2
                 yield int(pads[first // config.vision.merge_unit])
 
 

@@ -93,8 +93,8 @@ def _check_size(options: argparse.Namespace, model: Model, inputs: Inputs) -> No
     if size * 1e9 > LARGE_BYTES and not options.yes:
         raise BadInput(
             f"this golden would take about {size:.1f} GB ({inputs.ids.shape[1]} tokens, "
-            f"{len(inputs.image_rows)} patches); add --yes to write it all the same, or take --taps stages "
-            f"({gigabytes('stages'):.1f} GB), a smaller --max-pixels, or --precision float32"
+            f"{len(inputs.image_rows) + len(inputs.video_rows)} patches); add --yes to write it all the same, or "
+            f"take --taps stages ({gigabytes('stages'):.1f} GB), a smaller --max-pixels, or --precision float32"
         )
 
 

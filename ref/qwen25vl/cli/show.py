@@ -23,9 +23,6 @@ EXAMPLES = """\
 NO_VIDEO = ("cannot be read as a video", "no video that FFmpeg", "is empty")
 """Words of a refusal that says that a file is no video at all."""
 
-NO_VIDEO = ("cannot be read as a video", "no video that FFmpeg", "is empty")
-"""Words of a refusal that says that a file is no video at all."""
-
 MEDIA_OPTIONS = ("model", "profile", "min_pixels", "max_pixels")
 """Options that act on pictures and videos."""
 

@@ -70,7 +70,7 @@ def write_golden(
         except BadInput as refusal:  # scores that are NaN: say where it began
             if overflow.first is None:
                 raise
-            raise BadInput(f"{refusal}; {overflow.first}") from refusal
+            raise BadInput(f"{refusal}; of the taps that were asked for, {overflow.first}") from refusal
         manifest = manifest_of(model, inputs, generation, parts + answer, sources=sources, model_name=model_name)
         (folder / MANIFEST).write_text(manifest_text(manifest), encoding="ascii")
     return manifest
