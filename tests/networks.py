@@ -1,6 +1,6 @@
 """Models of random weights, made without PyTorch: clause tests run where the oracle is not installed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +10,13 @@ from qwen25vl.checkpoint.names import expected_shapes
 from qwen25vl.checkpoint.safetensors import StoredTensor
 from qwen25vl.checkpoint.weights import Weights
 from qwen25vl.config import Config, TextConfig, VisionConfig
+from qwen25vl.generate.answer import Step, answer_steps
+from qwen25vl.generate.settings import GREEDY
 from qwen25vl.inputs import Inputs
 from qwen25vl.model import Network, prefill, vocabulary_scores
 from qwen25vl.ops import reference_ops
 from qwen25vl.precision import FLOAT64, Precision
-from qwen25vl.tap import Tap
+from qwen25vl.tap import SILENT, Tap
 from strategies import SPECIAL_IDS, made_inputs
 
 WIDE = reference_ops(FLOAT64)
@@ -102,3 +104,25 @@ def every_tap(inputs: Inputs, network: Network) -> Tap:
     hidden, _ = prefill(inputs, network, tap=tap)
     tap("logits", vocabulary_scores(hidden, network))
     return tap
+
+
+def greedy_steps(
+    inputs: Inputs,
+    network: Network,
+    *,
+    stop_ids: tuple[int, ...],
+    max_new_tokens: int,
+    tap: Tap = SILENT,
+) -> Iterator[Step]:
+    """Run a prompt and decode its answer, the best-scored token each time; with no tokenizer."""
+    hidden, cache = prefill(inputs, network, tap=tap)
+    yield from answer_steps(
+        hidden[-1],
+        cache,
+        inputs.ids[0],
+        network,
+        delta=int(inputs.delta[0]),
+        settings=GREEDY,
+        stop_ids=stop_ids,
+        max_new_tokens=max_new_tokens,
+    )

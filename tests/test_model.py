@@ -8,9 +8,8 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 
 from islands import U, disturbed_ops
-from networks import UNEVEN, WIDE, every_tap, random_network, still_and_clip
+from networks import UNEVEN, WIDE, every_tap, greedy_steps, random_network, still_and_clip
 from qwen25vl.checkpoint.weights import Weights
-from qwen25vl.generate.greedy import greedy_steps
 from qwen25vl.model import Network, Past, decode_step, prefill, vocabulary_scores
 from qwen25vl.tap import Tap
 from strategies import FIRST_TEXT_ID, batches, configs, joined_inputs, made_inputs, prompts, with_ids

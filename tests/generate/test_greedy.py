@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from networks import UNEVEN, random_network, still_and_clip, with_tensor
-from qwen25vl.generate.greedy import greedy_steps
+from networks import UNEVEN, greedy_steps, random_network, still_and_clip, with_tensor
 from qwen25vl.model import prefill, vocabulary_scores
 from qwen25vl.tap import Tap
 from strategies import FIRST_TEXT_ID, made_inputs, with_ids

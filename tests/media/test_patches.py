@@ -5,11 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from media_settings import MEAN, STD
 from qwen25vl.errors import BadInput
 from qwen25vl.media.patches import normalised, patch_rows
 
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
 SIDES = {"patch_px": 14, "temporal_patch_f": 2, "merge_p": 2}
 
 

@@ -9,13 +9,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
+from media_settings import MEAN, RELEASED, STD
 from qwen25vl.errors import BadInput
 from qwen25vl.media.picture import prepared_picture
 from qwen25vl.media.settings import MediaSettings
 
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
-RELEASED = MediaSettings(3136, 12_845_056, 14, 2, 2, MEAN, STD)
 PICTURES = [
     "skimage_astronaut.png",
     "skimage_chelsea.png",

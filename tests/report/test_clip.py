@@ -1,22 +1,16 @@
 """The report of a clip: positions of time as the language model gets them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from media_settings import RELEASED
 from qwen25vl.language.mrope import block_positions
 from qwen25vl.media.clip import Clip
-from qwen25vl.media.settings import MediaSettings
 from qwen25vl.report.clip import clip_report
 
-SETTINGS = MediaSettings(
-    min_pixels=1,
-    max_pixels=12_845_056,
-    patch_px=14,
-    temporal_patch_f=2,
-    merge_p=2,
-    mean=(0.5, 0.5, 0.5),
-    std=(0.5, 0.5, 0.5),
-)
+SETTINGS = replace(RELEASED, min_pixels=1)
 
 
 def made_clip(*, frames: int, sampled_fps: float) -> Clip:

@@ -6,30 +6,22 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-import qwen25vl
 from qwen25vl.golden.folder import MANIFEST
-from qwen25vl.golden.main_job import MAIN_JOB
-from qwen25vl.golden.write import write_golden
 from qwen25vl.report.golden import golden_report, norms_by_depth
 from qwen25vl.tap_names import level_of
+from small_golden import written_main_job
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """Write a small golden with insides."""
-    out = tmp_path_factory.mktemp("golden") / "g"
-    model = qwen25vl.load("tiny", precision="float64")
-    inputs = model.prepare(MAIN_JOB, max_pixels=6000)
-    write_golden(
-        out,
-        model,
-        inputs,
-        sources=[("image", "hopper.png")],
-        model_name="tiny",
+    return written_main_job(
+        tmp_path_factory.mktemp("golden") / "g",
+        precision="float64",
+        max_pixels=6000,
         max_new_tokens=2,
         taps="insides",
     )
-    return out
 
 
 def test_the_facts_are_those_of_the_manifest(written):

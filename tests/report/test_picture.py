@@ -8,22 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from media_settings import RELEASED
 from qwen25vl.errors import BadInput
 from qwen25vl.media.picture import prepared_picture
 from qwen25vl.media.resize import PROFILES, RULES, resize_target, smart_resize
-from qwen25vl.media.settings import MediaSettings
 from qwen25vl.report.picture import picture_report, resize_facts
 from qwen25vl.vision.windows import window_order
-
-SETTINGS = MediaSettings(
-    min_pixels=3136,
-    max_pixels=12_845_056,
-    patch_px=14,
-    temporal_patch_f=2,
-    merge_p=2,
-    mean=(0.5, 0.5, 0.5),
-    std=(0.5, 0.5, 0.5),
-)
 
 
 @pytest.fixture
@@ -49,7 +39,7 @@ def saved(tmp_path):
     ],
 )
 def test_i9_to_i11_the_rule_that_decided_is_named(saved, size, limits, rule, clause):
-    _, facts = picture_report(saved(*size), settings=replace(SETTINGS, **limits), window_m=4)
+    _, facts = picture_report(saved(*size), settings=replace(RELEASED, **limits), window_m=4)
     assert (facts["resize"]["rule"], facts["resize"]["clause"]) == (rule, clause)
     assert facts["resize"]["within_limits"] is True
 
@@ -69,14 +59,14 @@ def test_i9_to_i11_the_rule_is_told_by_the_area_of_the_nearest_multiples(height,
 
 
 def test_i12_a_strip_that_a_guard_keeps_above_the_limit_says_so():
-    facts = resize_facts((31, 639), settings=replace(SETTINGS, min_pixels=3136, max_pixels=3500))
+    facts = resize_facts((31, 639), settings=replace(RELEASED, min_pixels=3136, max_pixels=3500))
     assert facts["rule"] == "max_pixels"
     assert facts["area"] == 28 * smart_resize(31, 639, min_pixels=3136, max_pixels=3500)[1] > 3500
     assert facts["within_limits"] is False
 
 
 def test_i12_every_profile_says_what_it_would_do():
-    profiles = resize_facts((10, 1000), settings=SETTINGS)["profiles"]
+    profiles = resize_facts((10, 1000), settings=RELEASED)["profiles"]
     assert list(profiles) == list(PROFILES)
     assert profiles["hf"] == [28, 560]
     assert profiles["utils"] == [28, 1008]
@@ -87,8 +77,8 @@ def test_i12_every_profile_says_what_it_would_do():
 def test_the_counts_are_those_of_the_picture(tmp_path_factory, height, width, window_m):
     path = tmp_path_factory.getbasetemp() / "counts.png"
     Image.fromarray(np.zeros((height, width, 3), np.uint8)).save(path)
-    picture, facts = picture_report(path, settings=SETTINGS, window_m=window_m)
-    same = prepared_picture(str(path), settings=SETTINGS)
+    picture, facts = picture_report(path, settings=RELEASED, window_m=window_m)
+    same = prepared_picture(str(path), settings=RELEASED)
     np.testing.assert_array_equal(picture.rows, same.rows)
     assert facts["stored_size"] == facts["original_size"] == [height, width]
     assert facts["resized_size"] == list(same.resized_size)
@@ -106,11 +96,11 @@ def test_the_counts_are_those_of_the_picture(tmp_path_factory, height, width, wi
 def test_i2_a_picture_that_was_turned_has_two_sizes(saved):
     exif = Image.Exif()
     exif[0x0112] = 6
-    _, facts = picture_report(saved(56, 112, exif=exif), settings=SETTINGS, window_m=4)
+    _, facts = picture_report(saved(56, 112, exif=exif), settings=RELEASED, window_m=4)
     assert (facts["orientation"], facts["stored_size"], facts["original_size"]) == (6, [56, 112], [112, 56])
     assert facts["scale"] == [1.0, 1.0]
 
 
 def test_what_cannot_be_prepared_is_refused(saved):
     with pytest.raises(BadInput, match="at most 200 times"):
-        picture_report(saved(1, 201), settings=SETTINGS, window_m=4)
+        picture_report(saved(1, 201), settings=RELEASED, window_m=4)

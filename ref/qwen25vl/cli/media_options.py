@@ -7,7 +7,7 @@ from typing import Any
 
 from qwen25vl.cli.numbers import positive, rate, seconds
 from qwen25vl.errors import BadInput
-from qwen25vl.media.video_settings import VIDEO_PROFILES
+from qwen25vl.media.video_settings import FRAME_TOKENS_M, VIDEO_PROFILES
 
 VIDEO_OPTIONS = {
     "fps": "fps",
@@ -45,7 +45,8 @@ class _AddMedium(argparse.Action):
 
 def add_media_limits(parser: argparse.ArgumentParser) -> None:
     """Add what says how pictures and videos are brought to size, and which frames are taken."""
-    for name, word, usual in (("--min-pixels", "least", "100352"), ("--max-pixels", "largest", "602112")):
+    least, largest = (tokens * 28**2 for tokens in FRAME_TOKENS_M)
+    for name, word, usual in (("--min-pixels", "least", least), ("--max-pixels", "largest", largest)):
         parser.add_argument(
             name,
             type=positive,

@@ -6,9 +6,12 @@ import math
 
 def positive(text: str) -> int:
     """Read a whole number of at least 1."""
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"need a whole number of at least 1, got {text!r}")
-    return int(text)
+    return _whole(text, least=1)
+
+
+def whole(text: str) -> int:
+    """Read a whole number of at least 0."""
+    return _whole(text, least=0)
 
 
 def rate(text: str) -> float:
@@ -23,6 +26,13 @@ def seconds(text: str) -> float:
     if not (value := _number(text)) >= 0:
         raise argparse.ArgumentTypeError(f"need seconds of at least 0, got {text!r}")
     return value
+
+
+def _whole(text: str, *, least: int) -> int:
+    """Read digits alone: no sign, no point, none of other scripts."""
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"need a whole number of at least {least}, got {text!r}")
+    return int(text)
 
 
 def _number(text: str) -> float:

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from qwen25vl.cli.numbers import positive
+from qwen25vl.cli.numbers import positive, whole
 
 SETTINGS = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
 """Options that take the place of a value in generation_config.json."""
@@ -65,13 +65,6 @@ def sampling_arguments(options: argparse.Namespace) -> dict[str, Any]:
         "num_return_sequences": options.num_return_sequences,
         **{name: getattr(options, name) for name in SETTINGS},
     }
-
-
-def whole(text: str) -> int:
-    """Read a whole number of at least 0."""
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"need a whole number of at least 0, got {text!r}")
-    return int(text)
 
 
 def number(text: str) -> float:

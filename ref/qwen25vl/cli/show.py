@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from qwen25vl.bundled import BUNDLED
-from qwen25vl.cli.media_options import add_media_limits, printable
+from qwen25vl.cli.media_options import VIDEO_OPTIONS, add_media_limits, printable
 from qwen25vl.cli.options import add_command, print_json
 from qwen25vl.cli.plot_file import check_plot, ending_of, write_plot
 from qwen25vl.cli.show_kinds import SHOWN
-from qwen25vl.errors import BadInput
+from qwen25vl.errors import BadInput, NotAVideo
 from qwen25vl.golden.folder import MANIFEST
 from qwen25vl.media.stored import stored_image
 
@@ -20,16 +20,10 @@ EXAMPLES = """\
 """
 """Shown at the end of the help."""
 
-NO_VIDEO = ("cannot be read as a video", "no video that FFmpeg", "is empty")
-"""Words of a refusal that says that a file is no video at all."""
-
 MEDIA_OPTIONS = ("model", "profile", "min_pixels", "max_pixels")
 """Options that act on pictures and videos."""
 
-VIDEO_OPTIONS = ("fps", "nframes", "start", "end", "total_pixels")
-"""Options that act on videos alone."""
-
-ACTING = {"picture": MEDIA_OPTIONS, "video": MEDIA_OPTIONS + VIDEO_OPTIONS, "checkpoint": (), "golden": ()}
+ACTING = {"picture": MEDIA_OPTIONS, "video": (*MEDIA_OPTIONS, *VIDEO_OPTIONS), "checkpoint": (), "golden": ()}
 """Each kind of thing, and which of these options act on it."""
 
 
@@ -75,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         shown = SHOWN[kind](options)
     except BadInput as refusal:
-        raise _about(options.thing, kind, refusal) from refusal
+        raise _about(options.thing, refusal) from refusal
     plot = None
     if options.plot is not None:
         from qwen25vl.plot import figure_bytes
@@ -121,15 +115,15 @@ def recognised(thing: str) -> str:
 
 def _check_options(options: argparse.Namespace, kind: str) -> None:
     """Refuse an option that would act on nothing."""
-    for name in MEDIA_OPTIONS + VIDEO_OPTIONS:
+    for name in ACTING["video"]:
         if getattr(options, name) is not None and name not in ACTING[kind]:
             raise BadInput(
                 f"--{name.replace('_', '-')} does not act on a {kind}, and {options.thing!r} is one; leave it out"
             )
 
 
-def _about(thing: str, kind: str, refusal: BadInput) -> BadInput:
+def _about(thing: str, refusal: BadInput) -> BadInput:
     """Name the thing in a refusal; a file that is no picture need not be a video either."""
-    if kind == "video" and any(words in str(refusal) for words in NO_VIDEO):
+    if isinstance(refusal, NotAVideo):
         return BadInput(f"{thing!r} is in no picture format that Pillow knows, and as a video: {refusal}")
     return refusal if thing in str(refusal) else BadInput(f"{thing!r}: {refusal}")

@@ -111,6 +111,7 @@ def prepared_clip(
     )
     rules = video_profile(settings.profile if profile is None else profile)
     patch_f = settings.temporal_patch_f
+    film = None
     if is_given(source):
         chosen = given_sampling(source, request=request)
         source_frames, source_fps = len(chosen.indices), chosen.sampled_fps
@@ -127,12 +128,12 @@ def prepared_clip(
         profile=rules,
         factor_px=settings.factor_px,
         temporal_patch_f=patch_f,
-        given=is_given(source),
+        given=film is None,
     )
     resized: list[np.ndarray] = []
     original_size: tuple[int, int] = (0, 0)
     size_limits: tuple[str, ...] = ()
-    for rgb in frames_rgb(source, chosen.indices):
+    for rgb in frames_rgb(source, chosen.indices, film=film):
         if not resized:
             original_size = rgb.shape[0], rgb.shape[1]
             target, size_limits = frame_target(

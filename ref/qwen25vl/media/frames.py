@@ -11,6 +11,19 @@ from qwen25vl.media.video_settings import FPS, MAX_FRAMES_F, MIN_FRAMES_F, Video
 
 
 @dataclass(frozen=True, eq=False)
+class Timeline:
+    """The frames of a file, before any is decoded.
+
+    Spec: spec/03-video.md (V1)
+    """
+
+    stamps: Int64[np.ndarray, " F"]
+    """Time stamp of each frame in the container's unit, ascending: the frame's number is its place here."""
+    fps: float
+    """Frames per second, on average."""
+
+
+@dataclass(frozen=True, eq=False)
 class Sampling:
     """The frames that are looked at.
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from qwen25vl.errors import BadInput
-from qwen25vl.media.frames import Sampling
+from qwen25vl.media.frames import Sampling, Timeline
 from qwen25vl.media.image import decoded_rgb
 from qwen25vl.media.video_settings import FPS, VideoRequest
 
@@ -45,12 +45,15 @@ def given_sampling(source: Sequence[Any] | np.ndarray, *, request: VideoRequest)
     return Sampling(np.arange(len(source)), fps, ())
 
 
-def frames_rgb(source: object, indices: Int64[np.ndarray, " F"]) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+def frames_rgb(
+    source: object, indices: Int64[np.ndarray, " F"], *, film: Timeline | None = None
+) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
     """Decode the frames of these numbers, one at a time, whatever they come from.
 
     Args:
         source: a path, bytes, a list of frames or an array of them.
         indices: frame numbers, ascending.
+        film: the timeline of a file, where somebody has read it already.
 
     Raises:
         BadInput: if a frame cannot be decoded, or is not of the size of the first.
@@ -62,7 +65,7 @@ def frames_rgb(source: object, indices: Int64[np.ndarray, " F"]) -> Iterator[UIn
     else:
         from qwen25vl.media.video import decoded_at, timeline  # FFmpeg takes time to load
 
-        decoded = decoded_at(source, indices, timeline=timeline(source))
+        decoded = decoded_at(source, indices, timeline=timeline(source) if film is None else film)
     size: tuple[int, ...] = ()
     for number, rgb in zip(indices.tolist(), decoded, strict=True):  # (V17) the one before is free by now
         size = size or rgb.shape

@@ -20,7 +20,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from jaxtyping import Int64, UInt8
 
-from qwen25vl.errors import BadInput
+from qwen25vl.errors import BadInput, NotAVideo
+from qwen25vl.media.frames import Timeline
 from qwen25vl.media.picture import LARGEST_AREA_PX
 
 CONTAINERS = "mov,matroska,avi,mpegts,mpeg,flv,gif,ogg,asf,nut,ivf,yuv4mpegpipe"
@@ -28,19 +29,6 @@ CONTAINERS = "mov,matroska,avi,mpegts,mpeg,flv,gif,ogg,asf,nut,ivf,yuv4mpegpipe"
 
 READABLE = "MP4, MOV, MKV, WebM, AVI, MPEG, FLV, Ogg, WMV or GIF"
 """The same, for messages."""
-
-
-@dataclass(frozen=True, eq=False)
-class Timeline:
-    """The frames of a file, before any is decoded.
-
-    Spec: spec/03-video.md (V1)
-    """
-
-    stamps: Int64[np.ndarray, " F"]
-    """Time stamp of each frame in the container's unit, ascending: the frame's number is its place here."""
-    fps: float
-    """Frames per second, on average."""
 
 
 def timeline(source: object) -> Timeline:
@@ -148,7 +136,7 @@ def _opened(source: object) -> Iterator[tuple[InputContainer, VideoStream, str]]
             with av.open(stream_of_bytes, mode="r", options={"format_whitelist": CONTAINERS}) as container:
                 stream = container.streams.best("video")
                 if not isinstance(stream, VideoStream) or stream.codec_context is None:
-                    raise BadInput(f"{name} has no video that FFmpeg decodes; give a video")
+                    raise NotAVideo(f"{name} has no video that FFmpeg decodes; give a video")
                 height, width = stream.codec_context.height, stream.codec_context.width
                 if height * width > LARGEST_AREA_PX:  # before anything of that size is allocated
                     raise BadInput(
@@ -161,7 +149,7 @@ def _opened(source: object) -> Iterator[tuple[InputContainer, VideoStream, str]]
             raise
         except Exception as error:  # (V16) a decoder fed with foreign bytes may raise anything
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise BadInput(
+            raise NotAVideo(
                 f"{name} cannot be read as a video ({reason}); it is damaged, or not {READABLE}"
             ) from error
 
@@ -189,6 +177,6 @@ def _file(source: object) -> Iterator[tuple[BinaryIO, str]]:
         raise BadInput(f"cannot open the video file {path[:200]!r} ({reason}); {advice}") from error
     with stream:
         if not stream.seekable() or stream.seek(0, io.SEEK_END) == 0:
-            raise BadInput(f"the video file {path!r} is empty; check the path")
+            raise NotAVideo(f"the video file {path!r} is empty; check the path")
         stream.seek(0)
         yield stream, f"the video file {path!r}"

@@ -28,6 +28,10 @@ FLOOR_OVER_MIN = 1.05
 """However many frames there are, a frame's largest area is at least this times its least area."""
 
 
+NAMES = {"start_s": "the start", "end_s": "the end"}
+"""What a caller knows some values by."""
+
+
 @dataclass(frozen=True)
 class VideoProfile:
     """What differs between versions of qwen-vl-utils.
@@ -127,10 +131,6 @@ def video_profile(name: str) -> VideoProfile:
     if not isinstance(name, str) or name not in VIDEO_PROFILES:
         raise BadInput(f"unknown profile {name!r}; choose one of {', '.join(VIDEO_PROFILES)}")
     return VIDEO_PROFILES[name]
-
-
-NAMES = {"start_s": "the start", "end_s": "the end"}
-"""What a caller knows some values by."""
 
 
 def _number(asked: Mapping[str, object], name: str, *, least: float | int, above: bool = False) -> float | None:
