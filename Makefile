@@ -11,8 +11,8 @@ PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --d
 help:  ## list these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1	\2/' | expand -t 20
 
-golden: $(VENV)/.runtime  ## write golden values of a real picture to out/golden
-	$(VENV)/bin/qwen25vl golden out/golden --image ref/qwen25vl/pictures/hopper.png "Describe the picture."
+golden: $(VENV)/.runtime  ## write the golden corpus of tiny to out/golden
+	$(VENV)/bin/qwen25vl golden out/golden --jobs 2
 
 test: $(VENV)/.test  ## run the tests (ARGS=... is passed to pytest)
 	$(PYTEST) $(ARGS)

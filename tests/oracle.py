@@ -1037,3 +1037,17 @@ def scale_parameters(model: Any, name: str, factor: float) -> None:
     """Multiply one parameter of an upstream model, in its own type."""
     with torch.no_grad():
         dict(model.named_parameters())[name].mul_(factor)
+
+
+# ------------------------------------------------------------------------------------------ capture
+
+
+def random_model_with_attention(config: Config, *, seed: int, dtype: str, attention: str) -> Any:
+    """`random_model` whose attention is computed in another way: `eager` or `sdpa`."""
+    return with_attention(random_model(config, seed=seed, dtype=dtype), attention)
+
+
+def with_attention(model: Any, attention: str) -> Any:
+    """The same model, which computes attention in another way: `eager` or `sdpa`."""
+    model.set_attn_implementation(attention)
+    return model

@@ -1,9 +1,10 @@
-"""A small golden of the main job, written as the command line writes it."""
+"""A small golden of the main job, written as the command line writes it, without its noise."""
 
 from pathlib import Path
 
 import qwen25vl
 from qwen25vl.golden.main_job import MAIN_JOB
+from qwen25vl.golden.noise import NO_NOISE
 from qwen25vl.golden.write import write_golden
 
 
@@ -18,5 +19,6 @@ def written_main_job(out: Path, *, precision: str, max_pixels: int, max_new_toke
         model_name="tiny",
         max_new_tokens=max_new_tokens,
         taps=taps,
+        noise=NO_NOISE,
     )
     return out

@@ -59,3 +59,18 @@ def test_i26_a_bound_is_not_reached(value):
     with pytest.raises(BadInput, match="fps must be a finite number above 0, got"):
         finite_number(value, name="fps", above=0.0)
     assert finite_number(5e-324, name="fps", above=0.0) == 5e-324
+
+
+@pytest.mark.parametrize("value", [2, 2.0, 7.5, LARGEST_WHOLE])
+def test_i26_bounds_that_may_be_reached(value):
+    assert finite_number(value, name="x", least=2, most=LARGEST_WHOLE) == value
+
+
+@pytest.mark.parametrize("value", [1.9999999999999998, 2**53 + 2, math.nan, math.inf, -math.inf, "3", True])
+def test_i26_beyond_such_bounds_it_is_refused_with_both(value):
+    with pytest.raises(
+        BadInput, match=r"^x must be a finite number of at least 2 and at most 2\*\*53, got .*; change it$"
+    ):
+        finite_number(value, name="x", least=2, most=LARGEST_WHOLE)
+    with pytest.raises(BadInput, match=r"^x must be a finite number above 2 and at most 4, got .*; change it$"):
+        finite_number(value, name="x", above=2, most=4)

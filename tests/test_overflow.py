@@ -54,19 +54,13 @@ def test_n28_the_first_tap_beyond_the_range_is_named(name):
     assert watched(enlarged(name, 2.0**15, BFLOAT16)) is None  # it has the range of float32
 
 
-def test_n28_a_sum_that_overflows_is_named_though_its_block_reports_it_late():
-    # Made up by the sink, since a network whose sums overflow and whose layers do not is hard to make.
-    network = random_network(UNEVEN, precision=FLOAT16)
+def test_n28_the_order_of_the_data_counts_and_not_that_of_the_reports():
+    # Made up from a run's ids, since a network whose sums overflow and whose layers do not is hard to make.
+    names = list(every_tap(still_and_clip(), random_network(UNEVEN)))
+    first = names.index("vision.blocks.01.resid_mid")
     watch = OverflowWatch()
-    reports = []
-
-    def sink(tap, array):
-        late = tap == "vision.blocks.01.resid_mid"
-        watch(tap, np.full_like(array, np.inf) if late or "blocks.01.mlp" in tap else array)
-        reports.append(tap)
-
-    prefill(still_and_clip(), network, tap=Tap("insides", sink=sink))
-    assert reports.index("vision.blocks.01.mlp.gate") < reports.index("vision.blocks.01.resid_mid")
+    for place, name in reversed(list(enumerate(names))):
+        watch(name, np.array([np.inf if place >= first else 2.0]))
     assert watch.first.tap == "vision.blocks.01.resid_mid"
 
 
@@ -94,6 +88,28 @@ def test_n28_prompts_and_pieces_are_told_apart(scope):
         f"{scope}language.blocks.01.resid_mid is the first tap with values that are infinite or NaN, 1 of 2; the "
         f"largest finite one up to there is 2, in {scope}language.blocks.01.resid_mid"
     )
+
+
+def test_n28_a_prompt_in_pieces_is_searched_in_the_order_of_the_data():
+    watch = OverflowWatch()
+    bad = np.array([np.inf])
+    names = ["rows.01.vision.out", "rows.00.logits", "rows.00.chunks.100.language.norm.out"]
+    names += ["rows.00.chunks.11.language.norm.out", "rows.00.chunks.02.language.norm.out"]
+    names += ["rows.00.chunks.02.language.blocks.00.norm1", "rows.00.language.embed.out", "rows.00.vision.out"]
+    for name in names:
+        watch(name, bad)
+        assert watch.first.tap == name
+
+
+@pytest.mark.parametrize("chunk", [None, 3])
+def test_n28_the_decoder_and_not_the_logits_is_named_however_the_prompt_is_cut(chunk):
+    network = enlarged("model.layers.1.self_attn.v_proj.weight", 2.0**15, FLOAT16)
+    watch = OverflowWatch()
+    tap = Tap("insides", sink=watch)
+    hidden, _ = prefill(still_and_clip(), network, chunk=chunk, tap=tap)
+    tap("logits", hidden)  # as `Model.forward` reports them
+    assert not np.isfinite(hidden).all()
+    assert watch.first.tap == ("" if chunk is None else "chunks.00.") + "language.blocks.01.attn.v"
 
 
 def test_a_run_within_its_range_has_none():

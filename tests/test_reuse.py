@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import qwen25vl
 from networks import UNEVEN
 from qwen25vl.reuse import remaining_media, shared_length
 from strategies import made_inputs
@@ -97,3 +98,26 @@ def test_d14_media_that_are_cut_or_to_come_are_encoded(start, images, videos):
     patches = [0, 16, 76][images]
     np.testing.assert_array_equal(left.image_rows, inputs.image_rows[76 - patches :])
     assert len(left.video_rows) == 48 * videos
+    assert len(left.second_per_grid) == videos
+
+
+@pytest.mark.parametrize("done", [0, 1, 2, 3])
+def test_d14_what_became_of_the_media_is_left_out_with_their_rows(done):
+    model = qwen25vl.load_processor("tiny")
+    noise = np.random.default_rng(0).integers(0, 256, (6, 60, 100, 3), dtype=np.uint8)
+    media = [{"type": "image", "image": noise[0]}, {"type": "video", "video": noise[:4]}]
+    media += [{"type": "image", "image": noise[5, :28, :56]}]
+    inputs = model.prepare([{"role": "user", "content": [*media, {"type": "text", "text": "?"}]}])
+    behind = np.flatnonzero(inputs.ids[0] == model.config.vision_end_token_id)  # the last pad stands before it
+    for start in (0,) if done == 0 else (behind[done - 1], behind[done - 1] + 1):
+        left = remaining_media(inputs, start=int(start), config=model.config)
+        kinds = [part["type"] for part in media[done:]]
+        assert left.media_counts == ((kinds.count("image"), kinds.count("video")),)
+        assert left.pictures == inputs.pictures[2 - kinds.count("image") :]
+        assert left.clips == inputs.clips[1 - kinds.count("video") :]
+        for rows, grids, prepared in (
+            (left.image_rows, left.image_grids, left.pictures),
+            (left.video_rows, left.video_grids, left.clips),
+        ):
+            assert [list(medium.grid) for medium in prepared] == grids.tolist()
+            np.testing.assert_array_equal(rows, np.concatenate([rows[:0], *(medium.rows for medium in prepared)]))

@@ -117,8 +117,7 @@ class Model:
             row = inputs.row(b)
             past = None if after is None else after.rows[b]
             hidden, cache = prefill(row, self.network, chunk=chunk, past=past, tap=tap)
-            scores = vocabulary_scores(hidden, self.network)
-            tap("logits", scores)
+            scores = tap("logits", vocabulary_scores(hidden, self.network))
             logits[b, np.flatnonzero(inputs.mask[b])[-len(scores) :]] = scores
             rows.append(Past(row, cache))
         return Output(logits=logits, rows=tuple(rows))

@@ -25,11 +25,7 @@ def gated_mlp(
     def layer(name: str, value: np.ndarray) -> np.ndarray:
         return ops.linear(value, weights[f"{name}.weight"], weights[f"{name}.bias"] if bias else None)
 
-    gate = layer("gate_proj", x)
-    up = layer("up_proj", x)
-    act = ops.multiplied(ops.silu(gate), up)  # (N12) the gate is activated, not the other factor
-    out = layer("down_proj", act)
-
-    for name, value in (("gate", gate), ("up", up), ("act", act), ("out", out)):
-        tap(name, value)
-    return out
+    gate = tap("gate", layer("gate_proj", x))
+    up = tap("up", layer("up_proj", x))
+    act = tap("act", ops.multiplied(ops.silu(gate), up))  # (N12) the gate is activated, not the other factor
+    return tap("out", layer("down_proj", act))

@@ -32,8 +32,20 @@ def whole_number(value: object, *, name: str, least: int = 1, most: int = LARGES
     return number
 
 
-def finite_number(value: object, *, name: str, above: float = -math.inf) -> float:
-    """Return a limit as a float: any number but a truth value that is finite and larger than `above`.
+def finite_number(
+    value: object,
+    *,
+    name: str,
+    above: float | int = -math.inf,
+    least: float | int = -math.inf,
+    most: float | int = math.inf,
+) -> float:
+    """Return a limit as a float: any number but a truth value that is finite and in its range.
+
+    Args:
+        above: a bound that the number has to exceed.
+        least: a bound that it may reach.
+        most: likewise.
 
     Raises:
         BadInput: with the name, the range and the value.
@@ -46,7 +58,13 @@ def finite_number(value: object, *, name: str, above: float = -math.inf) -> floa
             number = float(value)
         except (TypeError, ValueError, OverflowError):
             number = math.nan
-    if not above < number < math.inf:  # (I26)
-        least = "finite number" if above == -math.inf else f"finite number above {above:g}"
-        raise BadInput(f"{name} must be a {least}, got {shown(value)}; change it")
+    if not (math.isfinite(number) and above < number and least <= number <= most):  # (I26)
+        bounds = {"above": above, "of at least": least, "at most": most}
+        words = " and ".join(f"{word} {_bound(bound)}" for word, bound in bounds.items() if math.isfinite(bound))
+        raise BadInput(f"{name} must be a {f'finite number {words}'.strip()}, got {shown(value)}; change it")
     return number
+
+
+def _bound(bound: float | int) -> str:
+    """Return a bound as text."""
+    return "2**53" if bound == LARGEST_WHOLE else f"{bound:g}"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from qwen25vl.layers.activations import gelu, silu
+from qwen25vl.layers.activations import gelu, log_probabilities, silu
 from qwen25vl.layers.arithmetic import added, multiplied
 from qwen25vl.layers.attention import attention
 from qwen25vl.layers.linear import linear
@@ -41,6 +41,9 @@ class Ops:
     gelu: Callable[[Array], Array] = gelu
     added: Callable[[Array, Array], Array] = added
     multiplied: Callable[[Array, Array], Array] = multiplied
+    cos: Callable[[Array], Array] = np.cos
+    sin: Callable[[Array], Array] = np.sin
+    log_probabilities: Callable[[Array], Array] = log_probabilities
 
 
 REFERENCE = Ops()

@@ -9,11 +9,10 @@ every token. So the end of a run says nothing; what matters is the first tap, in
 """
 
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 
 import numpy as np
 
-from qwen25vl.tap_names import TAP_NAMES
+from qwen25vl.tap_names import data_order
 
 
 @dataclass(frozen=True)
@@ -60,26 +59,10 @@ class OverflowWatch:
         Spec: spec/00-notation.md (N28)
         """
         so_far, so_far_tap = 0.0, ""
-        for name in sorted(self.seen, key=_place):  # (N28)
+        for name in sorted(self.seen, key=data_order):  # (N28)
             count, size, largest = self.seen[name]
             if largest >= so_far:
                 so_far, so_far_tap = largest, name
             if count:
                 return Overflow(tap=name, count=count, size=size, largest=so_far, largest_tap=so_far_tap)
         return None
-
-
-def _place(name: str) -> tuple[str, int, str, int]:
-    """Where a tap stands in the order of the data: a block reports its insides before its own norms.
-
-    An id may follow the number of a prompt or of a piece of it (`rows.01.`, `chunks.02.`).
-    """
-    for row, known in enumerate(TAP_NAMES):
-        if fnmatchcase(name, f"*{known.glob}"):
-            before, inside, _ = known.id.partition(".NN.")
-            scope = name[: name.rindex(before)]
-            # All rows of a tower's blocks count as one place; the number of the block decides within it.
-            first = next(i for i, other in enumerate(TAP_NAMES) if other.id.startswith(before + inside))
-            block = name.removeprefix(scope + before) if inside else ""
-            return scope, first, block[: len(".NN.")], row
-    return "", len(TAP_NAMES), name, 0

@@ -38,7 +38,7 @@ class Processor:
     def render(
         self, messages: Sequence[Message], *, add_vision_id: bool = False, add_generation_prompt: bool = True
     ) -> str:
-        """Return the prompt as text, one pad token for each picture. The pictures are not opened.
+        """Return the prompt as text, one pad token for each picture or video. None of them is opened.
 
         Args:
             messages: one conversation, in the form known from transformers.

@@ -34,7 +34,7 @@ def shared_length(earlier: Inputs, inputs: Inputs, *, config: Config) -> int:
 def remaining_media(inputs: Inputs, *, start: int, config: Config) -> Inputs:
     """Leave out the pictures and videos whose tokens all stand before index `start`.
 
-    One that `start` cuts in two is kept: its tokens are encoded together.
+    One that `start` cuts in two is kept: its tokens are encoded together. Text, ids and positions stay whole.
 
     Spec: spec/10-decoder.md (D14)
     """
@@ -48,6 +48,9 @@ def remaining_media(inputs: Inputs, *, start: int, config: Config) -> Inputs:
         video_rows=inputs.video_rows[_row_count(inputs.video_grids[:videos]) :],
         video_grids=inputs.video_grids[videos:],
         second_per_grid=inputs.second_per_grid[videos:],
+        pictures=inputs.pictures[images:],
+        clips=inputs.clips[videos:],
+        media_counts=((len(inputs.image_grids) - images, len(inputs.video_grids) - videos),),
     )
 
 

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from qwen25vl.tap_names import LEVELS, level_of
+from qwen25vl.tap_names import IN_PARTS, LEVELS, level_of
 
 
 @dataclass(frozen=True)
@@ -18,14 +18,16 @@ class Tap:
     """A listener for intermediate values; afterwards `tap["vision.blocks.07.attn.q_rope"]` is the array.
 
     Args:
-        pattern: a glob over whole ids, or one of the levels `stages`, `insides`, `all`.
+        pattern: a glob over whole ids, or one of the levels `stages`, `insides`, `all`. What `rows.NN.` and
+            `chunks.NN.` put before an id may be left out of a glob.
         sink: called with id and array instead of keeping the array; it must not change or retain it
-            longer than it needs.
+            longer than it needs. If it returns an array of the same shape, the run goes on with that one:
+            so a run is driven by another run's numbers, stage by stage.
         scope: put before every id; set by `at`.
     """
 
     pattern: str = "*"
-    sink: Callable[[str, np.ndarray], None] | None = None
+    sink: Callable[[str, np.ndarray], np.ndarray | None] | None = None
     scope: str = ""
     kept: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
@@ -38,16 +40,23 @@ class Tap:
         full = self.scope + name
         if self.pattern in LEVELS:
             return LEVELS.index(level_of(full)) <= LEVELS.index(self.pattern)
-        return fnmatchcase(full, self.pattern)
+        plain = IN_PARTS.sub("", full, count=1)
+        return fnmatchcase(full, self.pattern) or fnmatchcase(plain, self.pattern)
 
-    def __call__(self, name: str, array: np.ndarray) -> None:
-        """Report one value. It may not be changed afterwards by anybody."""
+    def __call__(self, name: str, array: np.ndarray) -> np.ndarray:
+        """Report one value, which nobody may change afterwards, and return the one to go on with."""
         if not self.pattern or not self.wants(name):
-            return
+            return array
+        full = self.scope + name
         if self.sink is None:
-            self.kept[self.scope + name] = array
-        else:
-            self.sink(self.scope + name, array)
+            self.kept[full] = array
+            return array
+        other = self.sink(full, array)
+        if other is None:
+            return array
+        if other.shape != array.shape:
+            raise ValueError(f"{full} has shape {array.shape}, its replacement {other.shape}")
+        return other
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Return the kept array of a whole id."""

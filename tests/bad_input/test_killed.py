@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import qwen25vl
-from qwen25vl.golden.folder import FILES, MANIFEST
+from qwen25vl.golden.folder import INTEGERS, MANIFEST
 
 ROOT = Path(qwen25vl.__file__).parents[1]
 
@@ -58,10 +58,28 @@ MOMENTS = {
 """Where a run is killed, and the statement that does it."""
 
 
+FILES = ("inputs.safetensors", "taps.safetensors", "answer.safetensors", INTEGERS, MANIFEST)
+"""What the golden of a prompt consists of, without noise."""
+
+QUICK = ("--blas", "--noise", "none")
+
+
 def golden(out: Path, *, steps: int, moment: str = "", **options) -> subprocess.CompletedProcess:
     """Write a small golden in a process that may be killed at a moment."""
     script = textwrap.dedent(KILLED_AT).format(moment=moment)
-    command = [sys.executable, "-c", script, "golden", out, "x", "--taps", "stages", "--max-new-tokens", steps]
+    command = [
+        sys.executable,
+        "-c",
+        script,
+        "golden",
+        out,
+        "x",
+        "--taps",
+        "stages",
+        "--max-new-tokens",
+        steps,
+        *QUICK,
+    ]
     return subprocess.run(
         list(map(str, command)),
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -76,7 +94,7 @@ def golden(out: Path, *, steps: int, moment: str = "", **options) -> subprocess.
 def steps_of(out: Path) -> int:
     """How long a golden's answer is; it is whole, and nothing is beside it."""
     assert sorted(path.name for path in out.iterdir()) == sorted(FILES)
-    return len(json.loads((out / MANIFEST).read_text())["generation"]["ids"])
+    return len(json.loads((out / MANIFEST).read_text())["generation"]["answers"][0]["ids"])
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

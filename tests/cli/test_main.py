@@ -59,7 +59,7 @@ def test_every_help_explains_all_options_and_ends_in_examples(command, name):
         ((), "required: COMMAND"),
         (("dance",), "invalid choice: 'dance'"),
         (("run",), "required: prompt"),
-        (("golden",), "required: OUT, prompt"),
+        (("golden",), "OUT is missing"),
         (("run", "x", "--max-new-tokens", "0"), "need a whole number of at least 1, got '0'"),
         (("run", "x", "--max-new-tokens", "-3"), "got '-3'"),
         (("run", "x", "--max-pixels", "1.5"), "got '1.5'"),

@@ -12,6 +12,9 @@ import qwen25vl
 SMALL = ("--min-pixels", 784, "--max-pixels", 6000, "--max-new-tokens", 2)
 """Frames of 60 x 90 become 56 x 84."""
 
+QUICK = ("--blas", "--noise", "none")
+"""How goldens are written whose media alone are looked at."""
+
 
 def reported(command, *arguments):
     finished = command("run", *arguments, "x", "--json", *SMALL)
@@ -67,7 +70,7 @@ def test_media_stand_in_the_prompt_in_the_order_of_the_options(command, film, pi
     for order in (both, both[::-1], [both[0], both[1], both[0]]):
         media = reported(command, *itertools.chain(*order))["media"]
         assert [entry["kind"] for entry in media] == [option.removeprefix("--") for option, _ in order]
-        assert command("golden", tmp_path / "g", *itertools.chain(*order), "x", *SMALL).code == 0
+        assert command("golden", tmp_path / "g", *itertools.chain(*order), "x", *SMALL, *QUICK).code == 0
         ids = load_file(tmp_path / "g" / "inputs.safetensors")["inputs.ids"]
         config = qwen25vl.load_processor().config
         kinds = {config.image_token_id: "image", config.video_token_id: "video"}
@@ -76,7 +79,7 @@ def test_media_stand_in_the_prompt_in_the_order_of_the_options(command, film, pi
 
 
 def test_a_golden_of_a_video_holds_its_frames_rows_and_times(command, film, tmp_path):
-    finished = command("golden", tmp_path / "g", "--video", film, "--fps", 3, "x", *SMALL)
+    finished = command("golden", tmp_path / "g", "--video", film, "--fps", 3, "x", *SMALL, *QUICK)
     assert finished.code == 0, finished.err
     assert "noise.mkv: 90 x 60 pixels, resized to 84 x 56, grid [3, 4, 6], 18 tokens" in finished.out
     got = load_file(tmp_path / "g" / "inputs.safetensors")

@@ -20,10 +20,14 @@ ROOT = Path(qwen25vl.__file__).parents[1]
 GRID_KEYS = ["patch_px", "grid", "merged_grid", "patches", "tokens", "windows", "rows"]
 
 
+QUICK = ("--blas", "--noise", "none")
+"""How goldens are written that are only shown."""
+
+
 @pytest.fixture
 def golden(command, tmp_path):
     """Write a golden without a picture."""
-    finished = command("golden", tmp_path / "g", "x", "--taps", "stages", "--max-new-tokens", 1)
+    finished = command("golden", tmp_path / "g", "x", "--taps", "stages", "--max-new-tokens", 1, *QUICK)
     assert finished.code == 0
     return tmp_path / "g"
 
@@ -172,21 +176,21 @@ def test_a_checkpoint_is_described(command, tiny_dir):
 def test_a_golden_is_described(command, golden):
     finished = command("show", golden)
     assert (finished.code, finished.err) == (0, "")
-    assert finished.out.startswith(f"{golden}: a golden of tiny in float64\n")
+    assert finished.out.startswith(f"{golden}: a golden of tiny in float64, blas sums\n")
     facts = json.loads(command("show", golden, "--json").out)
     assert facts["kind"] == "golden"
     said = cells(finished.out)
     for stage in facts["stages"]:
         assert said[stage["id"]].split()[-1] == f"{stage['rms']:.5g}"
     assert list(facts) == [
-        "thing",
-        "kind",
+        *("thing", "kind", "id", "title", "family", "tier", "arithmetic"),
         "schema_version",
         "made_by",
         "model",
-        "prompt",
+        "prompts",
         "media",
-        "answer",
+        "rule",
+        "answers",
         "files",
         "sections",
         "stages",
@@ -196,7 +200,7 @@ def test_a_golden_is_described(command, golden):
 
 
 def test_a_golden_without_stages_says_so(command, tmp_path):
-    command("golden", tmp_path / "g", "x", "--taps", "*.norm1", "--max-new-tokens", 1)
+    command("golden", tmp_path / "g", "x", "--taps", "*.norm1", "--max-new-tokens", 1, *QUICK)
     assert "no tap of the level `stages` was recorded" in command("show", tmp_path / "g").out
 
 
@@ -316,7 +320,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(refused, pict
 
 
 def test_a_golden_without_a_residual_stream_cannot_be_drawn(refused, command, tmp_path):
-    command("golden", tmp_path / "g", "x", "--taps", "logits", "--max-new-tokens", 1)
+    command("golden", tmp_path / "g", "x", "--taps", "logits", "--max-new-tokens", 1, *QUICK)
     assert "write it with --taps stages" in refused("show", tmp_path / "g", "--plot", tmp_path / "out.png")
     assert [path.name for path in tmp_path.iterdir()] == ["g"]
 

@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qwen25vl.errors import BadInput
 from qwen25vl.generate.overrides import SHAPING, chosen_settings
@@ -66,6 +68,39 @@ def test_g15_temperature_zero_with_another_value_for_drawing_is_refused(key):
         BadInput, match=rf"^temperature 0 takes the best score each time, where {key} has no effect"
     ):
         chosen_settings(RELEASED, temperature=0.0, **{key: VALUES[key]})
+
+
+@pytest.mark.parametrize("do_sample", [True, False])
+@pytest.mark.parametrize("key", ["top_k", "top_p", "min_p"])
+def test_g15_under_a_checkpoints_temperature_zero_a_value_for_drawing_is_refused(key, do_sample):
+    cold = GenerationSettings(do_sample=do_sample, temperature=0.0)
+    with pytest.raises(
+        BadInput,
+        match=rf"^the temperature 0 of the checkpoint's generation_config.json takes the best score each time, "
+        rf"where {key} has no effect; give a temperature above 0, too, or leave it out$",
+    ):
+        chosen_settings(cold, **{key: VALUES[key]})
+    assert chosen_settings(cold, temperature=0.5, **{key: VALUES[key]}).draws
+    assert not chosen_settings(cold, repetition_penalty=1.3).draws
+    assert chosen_settings(cold) == cold
+
+
+@given(
+    checkpoint=st.builds(
+        GenerationSettings, do_sample=st.booleans(), temperature=st.sampled_from([0.0, 1e-6, 1.0])
+    ),
+    asked=st.fixed_dictionaries({}, optional={key: st.just(value) for key, value in VALUES.items()}),
+)
+def test_g15_a_value_for_drawing_is_drawn_with_or_refused(checkpoint, asked):
+    wants = [key for key in SHAPING if key in asked]
+    try:
+        found = chosen_settings(checkpoint, **asked)
+    except BadInput:
+        assert wants
+        assert "temperature" not in asked
+        assert checkpoint.temperature == 0
+    else:
+        assert found.draws if wants else found.draws == checkpoint.draws
 
 
 def test_g14_what_the_checkpoint_asks_for_beyond_the_specification_is_refused_unless_greedy():

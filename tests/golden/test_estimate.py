@@ -1,5 +1,6 @@
 """Section 15: the size of a golden is known before anything is computed."""
 
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -9,11 +10,13 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 import qwen25vl
+from films import HEIGHT, WIDTH, film
 from networks import every_tap, random_network
 from qwen25vl.config import QWEN25_VL_3B
 from qwen25vl.errors import BadInput
-from qwen25vl.golden.estimate import expected_bytes, expected_taps
-from qwen25vl.golden.write import TAPS_FILE, write_golden
+from qwen25vl.golden.estimate import expected_bytes, expected_taps, input_bytes
+from qwen25vl.golden.write import write_golden
+from qwen25vl.media.clip import decoded_frames
 from qwen25vl.precision import PRECISIONS
 from qwen25vl.tap_names import LEVELS, level_of
 from strategies import configs, made_inputs, prompts
@@ -31,29 +34,79 @@ def test_x12_every_tap_is_foreseen_with_its_shape_and_type(data, config, precisi
     assert [tap.nbytes for tap in want] == [got[tap.id].nbytes for tap in want]
 
 
+def noise(height, width, *, seed=0):
+    """A picture."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def prepared(model, content):
+    """One prompt: media, and a question."""
+    return model.prepare([{"role": "user", "content": [*content, {"type": "text", "text": "?"}]}])
+
+
+def tensor_bytes(path):
+    """Bytes of a file's tensors, its header left out."""
+    return path.stat().st_size - 8 - int.from_bytes(path.read_bytes()[:8], "little")
+
+
+def written_bytes(out, model, inputs, *, taps):
+    """Write a golden of one step; return the bytes of the tensors of each of its files."""
+    sources = [("image", "x")] * len(inputs.pictures) + [("video", "x")] * len(inputs.clips)
+    write_golden(out, model, inputs, sources=sources, model_name="tiny", max_new_tokens=1, taps=taps)
+    return {path.name: tensor_bytes(path) for path in out.glob("*.safetensors")}
+
+
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 @pytest.mark.parametrize("taps", [*LEVELS, "*.resid_post", "logits"])
 def test_x12_the_estimate_for_tiny_is_what_is_written(tmp_path, taps, precision):
     model = qwen25vl.load("tiny", precision=precision)
-    image = np.random.default_rng(0).integers(0, 256, (60, 100, 3), dtype=np.uint8)
-    inputs = model.prepare(
-        [{"role": "user", "content": [{"type": "image", "image": image}, {"type": "text", "text": "?"}]}]
-    )
+    inputs = prepared(model, [{"type": "image", "image": noise(60, 100)}])
     dtype = model.network.ops.precision.dtype
     foreseen = expected_taps(inputs, config=model.config, dtype=dtype, taps=taps)
-    write_golden(
-        tmp_path / "g", model, inputs, sources=[("image", "x")], model_name="tiny", max_new_tokens=1, taps=taps
-    )
-    path = tmp_path / "g" / TAPS_FILE
-    length = int.from_bytes(path.read_bytes()[:8], "little")
-    assert sum(tap.nbytes for tap in foreseen) == path.stat().st_size - 8 - length
-    with safe_open(path, framework="numpy") as file:
+    written = written_bytes(tmp_path / "g", model, inputs, taps=taps)
+    assert sum(tap.nbytes for tap in foreseen) == written["taps.safetensors"]
+    with safe_open(tmp_path / "g" / "taps.safetensors", framework="numpy") as file:
         assert set(file.keys()) == {tap.id for tap in foreseen}
-    answer = 1 * model.config.text.vocab_size * dtype.itemsize
-    assert (
-        expected_bytes(inputs, config=model.config, dtype=dtype, taps=taps, max_new_tokens=1)
-        == sum(tap.nbytes for tap in foreseen) + answer
+    whole = expected_bytes(inputs, config=model.config, dtype=dtype, taps=taps, max_new_tokens=1)
+    assert whole == sum(written.values())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [],
+        [{"type": "image", "image": noise(60, 100)}, {"type": "image", "image": noise(90, 31)}],
+        [{"type": "video", "video": [noise(70, 40, seed=seed) for seed in range(5)]}],
+        [{"type": "video", "video": film(9), "nframes": 6}, {"type": "image", "image": noise(60, 100)}],
+    ],
+    ids=["text alone", "two pictures", "five frames", "a film and a picture"],
+)
+def test_x12_inputs_are_foreseen_to_the_byte(tmp_path, content):
+    model = qwen25vl.load("tiny")
+    inputs = prepared(model, content)
+    written = written_bytes(tmp_path / "g", model, inputs, taps="logits")
+    assert input_bytes(inputs) == written["inputs.safetensors"]
+    dtype = model.network.ops.precision.dtype
+    whole = expected_bytes(inputs, config=model.config, dtype=dtype, taps="logits", max_new_tokens=1)
+    assert whole == sum(written.values())
+
+
+def test_x12_no_frame_is_decoded_for_the_estimate():
+    inputs = prepared(
+        qwen25vl.load_processor("tiny"), [{"type": "video", "video": film(9), "nframes": 6, "max_pixels": 4096}]
     )
+    gone = replace(inputs, clips=(replace(inputs.clips[0], source="gone.mp4"),))
+    with pytest.raises(BadInput):
+        list(decoded_frames(gone.clips[0]))
+    assert input_bytes(gone) == input_bytes(inputs) > 6 * HEIGHT * WIDTH * 3
+
+
+def test_x12_large_frames_count_though_they_are_looked_at_small():
+    frame = noise(1080, 1920)
+    inputs = prepared(
+        qwen25vl.load_processor("tiny"), [{"type": "video", "video": [frame] * 8, "max_pixels": 28 * 56}]
+    )
+    assert 49_766_400 < input_bytes(inputs) < 52_000_000  # 8 x 1080 x 1920 x 3, and little more
 
 
 def test_x12_a_released_model_can_be_estimated_without_weights():
@@ -91,7 +144,7 @@ def test_x13_a_glob_selects_by_whole_ids_or_is_refused(data, config, taps):
     if want:
         assert [tap.id for tap in expected_taps(inputs, config=config, dtype=dtype, taps=taps)] == want
     else:
-        with pytest.raises(BadInput, match=r"match none of the .* which has no picture"):
+        with pytest.raises(BadInput, match=r"match none of the .* which has no picture and no video"):
             expected_taps(inputs, config=config, dtype=dtype, taps=taps)
 
 

@@ -18,16 +18,20 @@ def names_in(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
+CONTENT = [name for name in FILES if name != MANIFEST]
+"""The files of a golden beside its manifest."""
+
+
 def fill(folder: Path, mark: str) -> None:
     """Write what passes for a golden."""
-    for name in FILES[:-1]:
+    for name in CONTENT:
         (folder / name).write_text(mark)
     (folder / MANIFEST).write_text(json.dumps({"schema": SCHEMA, "mark": mark}))
 
 
 def marks(out: Path) -> set[str]:
     """The marks in a golden's files: one, if they come from one run."""
-    found = {(out / name).read_text() for name in FILES[:-1]}
+    found = {(out / name).read_text() for name in CONTENT}
     return found | {json.loads((out / MANIFEST).read_text())["mark"]}
 
 

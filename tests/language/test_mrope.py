@@ -18,10 +18,12 @@ from hypothesis import strategies as st
 from qwen25vl.config import TextConfig
 from qwen25vl.language.mrope import block_positions, mrope_positions, mrope_rotation
 from qwen25vl.layers.rotary import inverse_frequencies
+from qwen25vl.ops import reference_ops
+from qwen25vl.precision import FLOAT32, FLOAT64
 from strategies import SPECIAL_IDS, batches, configs, position_arrays
 
 IMAGE, VIDEO = SPECIAL_IDS["image_token_id"], SPECIAL_IDS["video_token_id"]
-FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+WIDE = reference_ops(FLOAT64)
 
 
 def float32(number):
@@ -251,7 +253,7 @@ def test_t1_to_t9_equal_a_plain_loop_over_the_tokens(data, config):
 def test_t10_the_released_sections_are_contiguous():
     time, height, width = 5, 70, 900
     positions = np.array([[time], [height], [width]])
-    cos, sin = mrope_rotation(positions, head_dim=128, theta=1e6, sections=(16, 24, 24), dtype=FLOAT64)
+    cos, sin = mrope_rotation(positions, head_dim=128, theta=1e6, sections=(16, 24, 24), ops=WIDE)
     f = inverse_frequencies(width=128, theta=1e6).astype(np.float64)
     angles = np.concatenate([time * f[:16], height * f[16:40], width * f[40:64]])
     np.testing.assert_array_equal(cos[0, :64], np.cos(angles))
@@ -263,7 +265,7 @@ def test_t10_each_frequency_follows_one_axis(sections, axis, place):
     positions = np.zeros((3, 1), dtype=np.int64)
     positions[axis] = place
     width = 2 * sum(sections)
-    _, sin = mrope_rotation(positions, head_dim=width, theta=1e4, sections=sections, dtype=FLOAT64)
+    _, sin = mrope_rotation(positions, head_dim=width, theta=1e4, sections=sections, ops=WIDE)
     first = sum(sections[:axis])
     moved = np.flatnonzero(sin[0, : width // 2]).tolist()
     assert moved == list(range(first, first + sections[axis]))
@@ -272,7 +274,7 @@ def test_t10_each_frequency_follows_one_axis(sections, axis, place):
 @given(st.tuples(*[st.integers(1, 5)] * 3), st.integers(0, 99))
 def test_t10_text_turns_as_in_one_dimension(sections, place):
     width = 2 * sum(sections)
-    cos, _ = mrope_rotation(np.full((3, 1), place), head_dim=width, theta=1e4, sections=sections, dtype=FLOAT64)
+    cos, _ = mrope_rotation(np.full((3, 1), place), head_dim=width, theta=1e4, sections=sections, ops=WIDE)
     angles = place * inverse_frequencies(width=width, theta=1e4).astype(np.float64)
     np.testing.assert_array_equal(cos[0, : width // 2], np.cos(angles))
 
@@ -281,15 +283,17 @@ def test_t10_text_turns_as_in_one_dimension(sections, place):
 def test_t11_the_second_half_of_a_head_repeats_the_first(sections, places):
     half = sum(sections)
     positions = np.array(places).T
-    for turn in mrope_rotation(positions, head_dim=2 * half, theta=1e4, sections=sections, dtype=FLOAT64):
+    for turn in mrope_rotation(positions, head_dim=2 * half, theta=1e4, sections=sections, ops=WIDE):
         assert turn.shape == (len(places), 2 * half)
         np.testing.assert_array_equal(turn[:, :half], turn[:, half:])
 
 
-@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64])
-def test_n1_angles_are_in_the_precision_of_the_run(dtype):
-    for turn in mrope_rotation(np.array([[3], [5], [7]]), head_dim=8, theta=1e4, sections=(1, 1, 2), dtype=dtype):
-        assert turn.dtype == dtype
+@pytest.mark.parametrize("precision", [FLOAT32, FLOAT64], ids=lambda precision: precision.name)
+def test_n1_angles_are_in_the_precision_of_the_run(precision):
+    for turn in mrope_rotation(
+        np.array([[3], [5], [7]]), head_dim=8, theta=1e4, sections=(1, 1, 2), ops=reference_ops(precision)
+    ):
+        assert turn.dtype == precision.dtype
 
 
 # ---------------------------------------------------------------------------------------------- oracle
@@ -334,7 +338,7 @@ def test_angles_match_upstream(sections, places):
     config = TextConfig(
         hidden_size=width, num_attention_heads=1, num_key_value_heads=1, mrope_section=sections, vocab_size=9
     )
-    got = mrope_rotation(positions, head_dim=width, theta=config.rope_theta, sections=sections, dtype=FLOAT64)
+    got = mrope_rotation(positions, head_dim=width, theta=config.rope_theta, sections=sections, ops=WIDE)
     for ours, theirs in zip(got, oracle.mrope_rotation(positions, config), strict=True):
         # The angles are the same products of the same numbers; cosine and sine may each be one unit off.
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=2 * 2.0**-53)

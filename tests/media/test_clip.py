@@ -216,7 +216,7 @@ def test_pillow_and_torchvision_differ_by_little(data_dir):
         (film(1), {}, r"the video has one frame, .*; give it as a picture"),
         (film(9), {"nframes": 20}, r"comes to 20 frames"),
         (film(9), {"start_s": 0.9}, r"the start, 0.9 s, is not before the end of the video, 0.9 s"),
-        (film(9), {"fps": "2"}, r"fps must be a number"),
+        (film(9), {"fps": "2"}, r"fps must be a finite number above 0"),
         (film(9), {"profile": "x"}, r"unknown profile .x.;"),
         (noise(2, height=1, width=300), {}, r"at most 200 times"),
     ],

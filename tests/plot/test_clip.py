@@ -40,21 +40,33 @@ def test_every_row_of_a_short_clip_is_a_column_of_its_frames(F, per_row):
     assert [text.get_text() for text in line.texts] == [str(3 * t) for t in range(T)]
 
 
-def test_of_a_long_clip_the_first_the_last_and_some_between_are_shown_and_all_are_marked():
+def test_of_a_long_clip_the_first_the_last_and_some_between_are_shown_and_all_frames_are_marked():
     line, thumbnails = parts(drawn(100))
     assert len(thumbnails) == 2 * MOST_COLUMNS
     assert thumbnails[0].get_title().startswith("row 0\n")
     assert thumbnails[-2].get_title().startswith("row 49\n")
-    assert "8 of 50 rows" in line.get_xlabel()
-    assert len(line.lines) == 50
-    assert len(line.texts) == 0
-    assert len(parts(drawn(2 * MOST_NUMBERS))[0].texts) == MOST_NUMBERS
+    rows = [int(axes.get_title().split()[1]) for axes in thumbnails[::2]]
+    assert line.get_xlabel().startswith(
+        "seconds; 8 of 50 rows of the grid shown, the frames of the others are thin"
+    )
+    assert [joined.get_xdata().tolist() for joined in line.lines] == [[row, row + 0.5] for row in rows]
+    assert [text.get_text() for text in line.texts] == [str(3 * row) for row in rows]
+    (ticks,) = line.collections
+    assert [segment[0][0] for segment in ticks.get_segments()] == [i / 2 for i in range(100)]
+
+
+def test_a_clip_whose_marks_have_room_bears_them_all():
+    line, thumbnails = parts(drawn(2 * MOST_NUMBERS))
+    assert len(thumbnails) == 2 * MOST_COLUMNS
+    assert len(line.texts) == len(line.lines) == MOST_NUMBERS
+    assert len(line.collections) == 0
+    assert line.get_xlabel().startswith("seconds; 8 of 32 rows of the grid shown\n")
 
 
 def test_the_axis_spans_the_video_in_seconds():
     line, _ = parts(drawn(6))
     assert line.get_xlim() == (0.0, 3.0)
-    assert line.get_xlabel().startswith("seconds; ")
+    assert line.get_xlabel().startswith("seconds\neach column is one row of the grid, 2 frames")
 
 
 @pytest.mark.parametrize(("frames", "times", "rows"), [(0, 0, 0), (4, 4, 1), (4, 4, 3)])

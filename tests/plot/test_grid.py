@@ -18,7 +18,7 @@ def drawn(Hm: int, Wm: int, *, window_m: int = 4, **more):
     """Draw a grid of Hm x Wm tokens of 28 pixels."""
     rgb = np.full((Hm * 28, Wm * 28, 3), 90, dtype=np.uint8)
     boxes = window_boxes((1, Hm, Wm), window_m=window_m)
-    return patch_grid(rgb, patch_px=14, merge_p=2, windows=boxes[:, 1:], **more)
+    return patch_grid(rgb, patch_px=14, merge_p=2, window_m=window_m, windows=boxes[:, 1:], **more)
 
 
 def borders(figure) -> list[tuple[float, float, float, float]]:
@@ -83,6 +83,12 @@ def test_lines_that_would_hide_the_picture_are_left_out():
     assert "patches of 14 px, merged tokens of 28 px" in coarse.get_supxlabel()
 
 
+@pytest.mark.parametrize(("Hm", "Wm"), [(2, 3), (1, 1), (4, 4), (9, 5)])
+def test_the_caption_names_the_side_of_a_whole_window_though_none_may_be_whole(Hm, Wm):
+    assert "windows of at most 112 px in bold" in drawn(Hm, Wm).get_supxlabel()
+    assert "windows of at most 56 px in bold" in drawn(Hm, Wm, window_m=2).get_supxlabel()
+
+
 def test_where_numbers_have_no_room_every_second_row_and_column_bears_them():
     (axes,) = drawn(14, 140).axes
     assert [int(text.get_text()) for text in axes.texts] == [
@@ -102,7 +108,8 @@ def test_a_long_strip_is_cut_at_windows_and_loses_none(wide):
 
 def test_the_picture_lies_where_its_pixels_are():
     rgb = np.arange(56 * 84 * 3, dtype=np.uint32).astype(np.uint8).reshape(56, 84, 3)
-    figure = patch_grid(rgb, patch_px=14, merge_p=2, windows=window_boxes((1, 2, 3), window_m=4)[:, 1:])
+    boxes = window_boxes((1, 2, 3), window_m=4)[:, 1:]
+    figure = patch_grid(rgb, patch_px=14, merge_p=2, window_m=4, windows=boxes)
     (image,) = figure.axes[0].images
     assert tuple(image.get_extent()) == (0, 84, 56, 0)
     np.testing.assert_array_equal(image.get_array(), rgb)
@@ -112,4 +119,4 @@ def test_the_picture_lies_where_its_pixels_are():
 def test_a_side_that_is_no_multiple_is_refused(height, width):
     boxes = window_boxes((1, 1, 1), window_m=4)[:, 1:]
     with pytest.raises(ValueError, match="multiples of 28"):
-        patch_grid(np.zeros((height, width, 3), np.uint8), patch_px=14, merge_p=2, windows=boxes)
+        patch_grid(np.zeros((height, width, 3), np.uint8), patch_px=14, merge_p=2, window_m=4, windows=boxes)

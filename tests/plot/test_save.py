@@ -27,7 +27,12 @@ def pictures():
     grey = np.full((56, 84, 3), 90, dtype=np.uint8)
     return {
         "grid": patch_grid(
-            grey, patch_px=14, merge_p=2, windows=window_boxes((1, 2, 3), window_m=4)[:, 1:], title=TITLE
+            grey,
+            patch_px=14,
+            merge_p=2,
+            window_m=4,
+            windows=window_boxes((1, 2, 3), window_m=4)[:, 1:],
+            title=TITLE,
         ),
         "frames": frame_times(
             np.stack([grey] * 3), np.arange(3.0), np.arange(2), temporal_patch_f=2, duration_s=3.0, title=TITLE

@@ -31,10 +31,12 @@ def test_the_facts_are_those_of_the_manifest(written):
         "precision": "float64",
         "files": manifest["model"]["files"],
     }
-    assert facts["prompt"] == manifest["prompt"]
+    assert facts["prompts"] == manifest["prompts"]
+    assert [facts[name] for name in ("id", "tier", "arithmetic")] == ["given_prompt", "model", "blas"]
     assert facts["media"] == manifest["media"]
-    assert facts["answer"]["text"] == manifest["generation"]["text"]
-    assert facts["answer"]["tokens"] == 2
+    (answer,) = manifest["generation"]["answers"]
+    assert facts["answers"] == [{"text": answer["text"], "tokens": 2, "stop": answer["stop"]}]
+    assert facts["rule"] == manifest["generation"]["rule"]
     assert facts["full_attention_blocks"] == [1, 4]
     assert sum(facts["sections"].values()) == len(manifest["parts"])
     for file in facts["files"]:

@@ -53,7 +53,7 @@ def test_w5_angles_and_patches_move_alike(config, grids):
         patch_coordinates(patches, merge_p=vision.merge_p),
         head_dim=vision.head_dim,
         theta=vision.rope_theta,
-        dtype=np.dtype(np.float64),
+        ops=WIDE,
     )
     np.testing.assert_array_equal(tap["rope.cos"], cos[moved])
     np.testing.assert_array_equal(tap["rope.sin"], sin[moved])

@@ -6,10 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen25vl.config import VisionConfig
+from qwen25vl.ops import reference_ops
+from qwen25vl.precision import FLOAT32, FLOAT64
 from qwen25vl.vision.rope_2d import patch_coordinates, vision_rotation
 from strategies import grids_m
 
-FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+WIDE = reference_ops(FLOAT64)
 
 
 @st.composite
@@ -63,7 +65,7 @@ def test_r2_every_frame_of_every_medium_begins_at_row_0_column_0(drawn):
 
 def test_r3_the_first_channels_turn_by_the_row_and_the_next_by_the_column():
     row, column = 3, 50
-    cos, sin = vision_rotation(np.array([[row, column]]), head_dim=8, theta=100.0, dtype=FLOAT64)
+    cos, sin = vision_rotation(np.array([[row, column]]), head_dim=8, theta=100.0, ops=WIDE)
     # Half a head is 4 channels wide, so an axis has two frequencies: 1 and 100**(-2/4) = 0.1, in float32.
     frequencies = [1.0, float(np.float32(0.1))]
     angles = [axis * frequency for axis in (row, column) for frequency in frequencies]
@@ -75,7 +77,7 @@ def test_r3_the_first_channels_turn_by_the_row_and_the_next_by_the_column():
 def test_r3_both_axes_have_the_same_frequencies(head_dim, row, column):
     quarter = head_dim // 4
     here, swapped = (
-        vision_rotation(np.array([pair]), head_dim=head_dim, theta=1e4, dtype=FLOAT64)
+        vision_rotation(np.array([pair]), head_dim=head_dim, theta=1e4, ops=WIDE)
         for pair in ((row, column), (column, row))
     )
     for a, b in zip(here, swapped, strict=True):
@@ -87,7 +89,7 @@ def test_r3_both_axes_have_the_same_frequencies(head_dim, row, column):
 def test_r4_the_second_half_of_a_head_repeats_the_first(drawn, head_dim):
     grids, merge_p = drawn
     coordinates = patch_coordinates(grids, merge_p=merge_p)
-    for turn in vision_rotation(coordinates, head_dim=head_dim, theta=1e4, dtype=FLOAT64):
+    for turn in vision_rotation(coordinates, head_dim=head_dim, theta=1e4, ops=WIDE):
         assert turn.shape == (len(coordinates), head_dim)
         np.testing.assert_array_equal(turn[:, : head_dim // 2], turn[:, head_dim // 2 :])
         # Not channel by channel: with two frequencies, neighbours of a column beyond 0 differ.
@@ -95,10 +97,10 @@ def test_r4_the_second_half_of_a_head_repeats_the_first(drawn, head_dim):
             assert turn[-1, 0] != turn[-1, 1]
 
 
-@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64])
-def test_n1_angles_are_in_the_precision_of_the_run(dtype):
-    for turn in vision_rotation(np.array([[3, 5]]), head_dim=8, theta=1e4, dtype=dtype):
-        assert turn.dtype == dtype
+@pytest.mark.parametrize("precision", [FLOAT32, FLOAT64], ids=lambda precision: precision.name)
+def test_n1_angles_are_in_the_precision_of_the_run(precision):
+    for turn in vision_rotation(np.array([[3, 5]]), head_dim=8, theta=1e4, ops=reference_ops(precision)):
+        assert turn.dtype == precision.dtype
 
 
 def test_no_media_have_no_patches():
@@ -123,7 +125,7 @@ def test_angles_match_upstream(drawn, sizes):
     hidden, heads = sizes
     config = VisionConfig(hidden_size=hidden, num_heads=heads)
     coordinates = patch_coordinates(drawn[0], merge_p=drawn[1])
-    got = vision_rotation(coordinates, head_dim=config.head_dim, theta=config.rope_theta, dtype=FLOAT64)
+    got = vision_rotation(coordinates, head_dim=config.head_dim, theta=config.rope_theta, ops=WIDE)
     for ours, theirs in zip(got, oracle.vision_rotation(coordinates, config), strict=True):
         # The angles are the same products of the same numbers; cosine and sine may each be one unit off.
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=2 * 2.0**-53)

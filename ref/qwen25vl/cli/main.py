@@ -1,4 +1,4 @@
-"""The command line: `qwen25vl run | golden | show | names`."""
+"""The command line: `qwen25vl run | golden | check | show | names`."""
 
 import argparse
 import io
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from qwen25vl import __version__
-from qwen25vl.cli import golden, names, run, show
+from qwen25vl.cli import check, golden, names, run, show
 from qwen25vl.errors import BadInput
 
 USAGE_ERROR = 2
@@ -19,7 +19,7 @@ INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, or 2 for usage or bad input."""
+    """Run one command and return its exit code: 0; 2 for usage or bad input; of a check 1 or 3."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a sign that the terminal lacks is shown as an escape
         sys.stdout.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"qwen25vl {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (run, golden, show, names):
+    for module in (run, golden, check, show, names):
         module.add_parser(commands)
     return parser
 

@@ -1,10 +1,8 @@
 """`--plot OUT`: the file that a picture is written to, whole or not at all."""
 
-import contextlib
-import os
-import secrets
 from pathlib import Path
 
+from qwen25vl.cli.output_file import check_output, write_output
 from qwen25vl.errors import BadInput
 
 ENDINGS = ("png", "svg", "pdf")
@@ -31,7 +29,7 @@ def check_plot(out: Path, *, thing: Path) -> None:
         raise BadInput(f"--plot {str(out)!r} is a directory; name a file in it")
     if out.exists() and thing.exists() and out.samefile(thing):
         raise BadInput(f"--plot {str(out)!r} is the file that is shown; name another")
-    _write(out, b"", keep=False)
+    check_output(out, what="the plot")
 
 
 def write_plot(out: Path, content: bytes) -> None:
@@ -40,24 +38,7 @@ def write_plot(out: Path, content: bytes) -> None:
     Raises:
         BadInput: if it cannot be written.
     """
-    _write(out, content, keep=True)
-
-
-def _write(out: Path, content: bytes, *, keep: bool) -> None:
-    """Write to a hidden name beside `out`; move it there if it is to be kept, else remove it."""
-    part = out.with_name(f".qwen25vl-plot-{secrets.token_hex(8)}")
-    try:
-        with part.open("xb") as file:
-            file.write(content)
-        if keep:
-            part.replace(out)
-    except OSError as error:
-        raise BadInput(
-            f"cannot write the plot to {str(out)!r} ({error.strerror or error}); choose another place"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):  # after a rename it is gone
-            os.unlink(part)  # noqa: PTH108
+    write_output(out, content, what="the plot")
 
 
 def ending_of(out: Path) -> str:

@@ -16,6 +16,7 @@ from qwen25vl.media.stored import stored_image
 EXAMPLES = """\
   qwen25vl show photo.jpg --plot grid.png
   qwen25vl show clip.mp4 --fps 1 --model path/to/Qwen2.5-VL-3B-Instruct
+  qwen25vl show --video dance.gif
   qwen25vl show tiny --json
 """
 """Shown at the end of the help."""
@@ -23,7 +24,12 @@ EXAMPLES = """\
 MEDIA_OPTIONS = ("model", "profile", "min_pixels", "max_pixels")
 """Options that act on pictures and videos."""
 
-ACTING = {"picture": MEDIA_OPTIONS, "video": (*MEDIA_OPTIONS, *VIDEO_OPTIONS), "checkpoint": (), "golden": ()}
+ACTING = {
+    "picture": MEDIA_OPTIONS,
+    "video": (*MEDIA_OPTIONS, *VIDEO_OPTIONS, "video"),
+    "checkpoint": (),
+    "golden": (),
+}
 """Each kind of thing, and which of these options act on it."""
 
 
@@ -48,6 +54,12 @@ def add_parser(commands: Any) -> None:
         metavar="DIR",
         help="the checkpoint whose settings a picture or a video is prepared with (default: tiny)",
     )
+    parser.add_argument(
+        "--video",
+        action="store_true",
+        default=None,
+        help="take a picture's file for a video: an animated GIF is both, and counts as a picture otherwise",
+    )
     add_media_limits(parser)
     parser.add_argument(
         "--plot",
@@ -63,13 +75,15 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Carry the command out."""
     kind = recognised(options.thing)
+    if options.video and kind == "picture":
+        kind = "video"
     _check_options(options, kind)
     if options.plot is not None:
         check_plot(options.plot, thing=Path(options.thing))
     try:
         shown = SHOWN[kind](options)
     except BadInput as refusal:
-        raise _about(options.thing, refusal) from refusal
+        raise _about(options.thing, refusal, as_video=options.video is True) from refusal
     plot = None
     if options.plot is not None:
         from qwen25vl.plot import figure_bytes
@@ -122,8 +136,8 @@ def _check_options(options: argparse.Namespace, kind: str) -> None:
             )
 
 
-def _about(thing: str, refusal: BadInput) -> BadInput:
+def _about(thing: str, refusal: BadInput, *, as_video: bool) -> BadInput:
     """Name the thing in a refusal; a file that is no picture need not be a video either."""
-    if isinstance(refusal, NotAVideo):
+    if isinstance(refusal, NotAVideo) and not as_video:
         return BadInput(f"{thing!r} is in no picture format that Pillow knows, and as a video: {refusal}")
     return refusal if thing in str(refusal) else BadInput(f"{thing!r}: {refusal}")

@@ -55,6 +55,7 @@ def shown_picture(options: argparse.Namespace) -> Shown:
             picture.resized,
             patch_px=settings.patch_px,
             merge_p=settings.merge_p,
+            window_m=vision.window_m,
             windows=window_boxes((T, Hm, Wm), window_m=vision.window_m)[:, 1:],
             title=f"{_short_name(options)}: {grid_text(facts)}",
         )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from qwen25vl.report.table import aligned, byte_text, count_text, labelled, size_text
+from qwen25vl.table import aligned, byte_text, count_text, labelled, size_text
 
 
 def picture_text(facts: dict[str, Any]) -> str:
@@ -55,7 +55,7 @@ def _stored(facts: dict[str, Any]) -> str:
     if "A" in facts["mode"]:
         words.append("alpha dropped (I3)")
     if facts["animated"]:
-        words.append("animated: the first frame counts (I1)")
+        words.append("animated: the first frame counts (I1); --video takes it for a video")
     return ", ".join(words)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from qwen25vl.report.table import aligned, byte_text, count_text, labelled, size_text
+from qwen25vl.table import aligned, byte_text, count_text, labelled, size_text
 
 LONGEST_PROMPT = 160
 """Characters of a prompt that are printed; --json has them all."""
@@ -32,8 +32,11 @@ def checkpoint_text(facts: dict[str, Any]) -> str:
 
 def golden_text(facts: dict[str, Any]) -> str:
     """Say what a golden is and holds."""
-    answer, prompt = facts["answer"], repr(facts["prompt"])
-    ended = f"{count_text(answer['tokens'], 'token')}, ended by {answer['stop']}; {answer['rule']}"
+    prompts = [_shortened(repr(prompt)) for prompt in facts["prompts"]]
+    answers = [
+        f"{answer['text']!r} ({count_text(answer['tokens'], 'token')}, ended by {answer['stop']}; {facts['rule']})"
+        for answer in facts["answers"]
+    ]
     media = [
         f"{medium['source']}: {size_text(medium['original_size'])} pixels, resized to "
         f"{size_text(medium['resized_size'])}, grid {medium['grid']}, {count_text(medium['tokens'], 'token')}"
@@ -44,14 +47,21 @@ def golden_text(facts: dict[str, Any]) -> str:
         for file in facts["files"]
     ]
     rows = [
-        ("prompt", prompt if len(prompt) <= LONGEST_PROMPT else prompt[: LONGEST_PROMPT - 3] + "..."),
+        ("case", f"{facts['id']}: {facts['title']}"),
+        *labelled("prompt" if len(prompts) == 1 else "prompts", prompts),
         *labelled("media", media),
-        ("answer", f"{answer['text']!r} ({ended})"),
+        *labelled("answer" if len(answers) == 1 else "answers", answers),
         *labelled("files", files),
         ("sections", ", ".join(f"{name}: {count}" for name, count in facts["sections"].items()) + " tensors"),
     ]
     model = facts["model"]
-    return f"a golden of {model['name']} in {model['precision']}\n\n{aligned(rows, indent=2)}\n\n{_stages(facts)}"
+    title = f"a golden of {model['name']} in {model['precision']}, {facts['arithmetic']} sums"
+    return f"{title}\n\n{aligned(rows, indent=2)}\n\n{_stages(facts)}"
+
+
+def _shortened(prompt: str) -> str:
+    """Cut a prompt to what is printed."""
+    return prompt if len(prompt) <= LONGEST_PROMPT else prompt[: LONGEST_PROMPT - 3] + "..."
 
 
 def _stages(facts: dict[str, Any]) -> str:

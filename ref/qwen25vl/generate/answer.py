@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64
 
 from qwen25vl.generate.draw import drawn_id, uniform_number
-from qwen25vl.generate.rules import log_probabilities, next_scores
+from qwen25vl.generate.rules import next_scores
 from qwen25vl.generate.settings import GenerationSettings
 from qwen25vl.language.cache import Cache
 from qwen25vl.model import Network, decode_step, vocabulary_scores
@@ -69,7 +69,7 @@ def answer_steps(
             chosen = int(np.argmax(scores))  # (G1) of equal scores, the lowest id
         is_stop = chosen in stop_ids  # (G2)
         is_last = is_stop or count == max_new_tokens - 1  # (G3)
-        logprob = float(log_probabilities(logits)[chosen])  # (G19) of the logits, not of the scores
+        logprob = float(network.ops.log_probabilities(logits)[chosen])  # (G19) of the logits, not of the scores
         yield Step(chosen, logits, scores, logprob, is_stop, is_last)
         if is_last:
             return

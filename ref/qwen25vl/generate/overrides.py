@@ -36,21 +36,23 @@ def chosen_settings(
     given = checked_values(named)  # (G13)
     shaping = [key for key in SHAPING if key in given]
     if greedy:
-        _check_no_effect(shaping, cause="greedy decoding")
+        _check_no_effect(shaping, cause="greedy decoding", advice="leave out one of the two")
         return replace(GREEDY, **given)  # (G15)
     if checkpoint.unsupported:  # (G14)
         raise BadInput(
             f"the checkpoint's {FILE} asks for {', '.join(checkpoint.unsupported)}, which is not part of this "
             "specification; decode greedily, or take it out of the file"
         )
+    found = replace(checkpoint, do_sample=checkpoint.do_sample or bool(shaping), **given)  # (G15)
     if given.get("temperature") == 0:
-        _check_no_effect(shaping[1:], cause="temperature 0")
-    return replace(checkpoint, do_sample=checkpoint.do_sample or bool(shaping), **given)  # (G15)
+        _check_no_effect(shaping[1:], cause="temperature 0", advice="leave out one of the two")
+    elif found.temperature == 0:
+        cause = f"the temperature 0 of the checkpoint's {FILE}"
+        _check_no_effect(shaping, cause=cause, advice="give a temperature above 0, too, or leave it out")
+    return found
 
 
-def _check_no_effect(shaping: list[str], *, cause: str) -> None:
+def _check_no_effect(shaping: list[str], *, cause: str, advice: str) -> None:
     """Refuse what would change nothing."""
     if shaping:
-        raise BadInput(
-            f"{cause} takes the best score each time, where {shaping[0]} has no effect; leave out one of the two"
-        )
+        raise BadInput(f"{cause} takes the best score each time, where {shaping[0]} has no effect; {advice}")

@@ -101,12 +101,6 @@ def probabilities(scores: Float32[np.ndarray, " V"]) -> Float64[np.ndarray, " V"
     return weights / np.sum(weights)
 
 
-def log_probabilities(logits: Float[np.ndarray, " V"]) -> Float64[np.ndarray, " V"]:
-    """Turn logits into natural logarithms of probabilities, in float64."""
-    shifted = logits.astype(np.float64) - np.max(logits)
-    return shifted - np.log(np.sum(np.exp(shifted)))
-
-
 def _without(scores: Float32[np.ndarray, " V"], gone: np.ndarray) -> Float32[np.ndarray, " V"]:
     """Give some ids the score -inf."""
     return np.where(gone, np.float32(-np.inf), scores)

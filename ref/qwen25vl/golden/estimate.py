@@ -16,6 +16,12 @@ from qwen25vl.vision.windows import frame_starts, window_order
 LARGE_BYTES = 2_000_000_000
 """A golden above this size is written only when somebody confirms it."""
 
+ID_BYTES, LOGPROB_BYTES = 8, 8
+"""Of each step of an answer: its id and the logarithm of its probability, in every precision."""
+
+CHANNELS = 3
+"""Bytes of a decoded pixel: red, green, blue."""
+
 INTEGER_TAPS = ("vision.window_order", "vision.window_starts", "vision.frame_starts", "language.positions")
 """Taps that hold places and positions, int64 in every precision."""
 
@@ -40,7 +46,7 @@ def expected_taps(
     """List what `taps` selects of a prompt, with shapes and types, in the order of the table of ids.
 
     Args:
-        inputs: one prompt. Without pictures the vision encoder does not run, and has no taps.
+        inputs: one prompt. Without pictures and videos the vision encoder does not run, and has no taps.
         dtype: of the activations.
         taps: a level or a glob, as in `Tap`.
 
@@ -67,7 +73,7 @@ def expected_taps(
     if not found:  # (X13)
         raise BadInput(
             f"the taps {taps!r} match none of the {seen} ids of this prompt"
-            + ("" if vision["P"] else ", which has no picture")
+            + ("" if vision["P"] else ", which has no picture and no video")
             + "; give stages, insides, all, or a glob such as '*.resid_post' (`qwen25vl names` lists the ids)"
         )
     return found
@@ -76,9 +82,38 @@ def expected_taps(
 def expected_bytes(
     inputs: Inputs, *, config: Config, dtype: np.dtype[np.floating], taps: str, max_new_tokens: int
 ) -> int:
-    """Estimate the size of a golden: its taps exactly, and the longest answer's scores. (X12)"""
-    answer = max_new_tokens * config.text.vocab_size * dtype.itemsize
-    return answer + sum(tap.nbytes for tap in expected_taps(inputs, config=config, dtype=dtype, taps=taps))
+    """Count the bytes of a golden's tensors: its inputs, its taps, and the longest answer that there may be.
+
+    Args:
+        inputs, dtype, taps: as in `expected_taps`.
+        max_new_tokens: steps of that answer.
+
+    Raises:
+        BadInput: if `taps` selects nothing.
+
+    Spec: spec/15-golden-values.md (X12)
+    """
+    step = config.text.vocab_size * dtype.itemsize + ID_BYTES + LOGPROB_BYTES
+    found = expected_taps(inputs, config=config, dtype=dtype, taps=taps)
+    return input_bytes(inputs) + sum(tap.nbytes for tap in found) + max_new_tokens * step
+
+
+def input_bytes(inputs: Inputs) -> int:
+    """Count the bytes of what a prompt is given: arrays, and pictures and frames as decoded and as resized.
+
+    No frame is decoded: of a video the number and size of its chosen frames are known.
+
+    Spec: spec/15-golden-values.md (X2, X12)
+    """
+    arrays = [inputs.ids, inputs.positions, inputs.delta, inputs.image_rows, inputs.image_grids]
+    arrays += [inputs.video_rows, inputs.video_grids, inputs.second_per_grid]
+    for picture in inputs.pictures:
+        arrays += [picture.rgb, picture.resized]
+    decoded = 0
+    for clip in inputs.clips:
+        arrays += [clip.indices, clip.resized]
+        decoded += len(clip.indices) * math.prod(clip.original_size) * CHANNELS
+    return decoded + sum(array.nbytes for array in arrays)
 
 
 def _text_extents(inputs: Inputs, config: Config) -> Mapping[str, int]:

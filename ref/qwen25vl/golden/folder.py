@@ -13,8 +13,17 @@ from qwen25vl.errors import BadInput
 MANIFEST = "manifest.json"
 """The file that makes a directory a golden."""
 
-FILES = ("inputs.safetensors", "taps.safetensors", "answer.safetensors", MANIFEST)
-"""Everything that a golden consists of."""
+TENSOR_FILES = ("inputs.safetensors", "taps.safetensors", "outputs.safetensors", "answer.safetensors")
+"""The files that hold parts; a golden has those that it has parts for."""
+
+NOISE = "noise.json"
+"""How far off a correct port may be: measured."""
+
+INTEGERS = "integers.json"
+"""Whole numbers and texts once more, to read without a library."""
+
+FILES = (*TENSOR_FILES, MANIFEST, NOISE, INTEGERS)
+"""Everything that a golden may consist of."""
 
 SCHEMA = "qwen25vl-golden"
 """What a manifest says it is."""

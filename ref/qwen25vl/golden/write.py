@@ -1,26 +1,20 @@
-"""Section 15 - golden values: one run written to disk, everything it was given and everything it computed."""
+"""Section 15 - golden values of one prompt: everything it was given and everything it computed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from qwen25vl.api import Model, Output
-from qwen25vl.errors import BadInput
-from qwen25vl.generate.answer import Step
-from qwen25vl.generate.answers import Generation
+from qwen25vl.api import Model
+from qwen25vl.golden.case import Case, Lab, Part, Run
 from qwen25vl.golden.estimate import expected_taps
-from qwen25vl.golden.folder import FILES, MANIFEST, replacing
-from qwen25vl.golden.manifest import manifest_of, manifest_text
-from qwen25vl.golden.stream import TensorWriter
+from qwen25vl.golden.folder import replacing
+from qwen25vl.golden.manifest import about_model
+from qwen25vl.golden.noise import ALL_NOISE, NoisePlan, write_noise
+from qwen25vl.golden.write_case import write_case
 from qwen25vl.inputs import Inputs
-from qwen25vl.media.clip import decoded_frames
-from qwen25vl.overflow import OverflowWatch
-from qwen25vl.tap import Tap
-from qwen25vl.tap_names import tap_name
 
-INPUTS_FILE, TAPS_FILE, ANSWER_FILE, _ = FILES
+PROMPT_CASE = "given_prompt"
+"""The id of a golden of a prompt that somebody gave."""
 
 
 def write_golden(
@@ -32,9 +26,11 @@ def write_golden(
     model_name: str,
     max_new_tokens: int,
     taps: str = "all",
+    arithmetic: str = "blas",
+    noise: NoisePlan = ALL_NOISE,
     watch: Callable[[str], None] = lambda name: None,
 ) -> dict[str, Any]:
-    """Run a prompt and write a golden: three safetensors files and a manifest.
+    """Run a prompt and write a golden: a case of one run.
 
     Args:
         out: directory to write; an older golden there is replaced, anything else is refused.
@@ -44,6 +40,8 @@ def write_golden(
         model_name: of the checkpoint, for the manifest.
         max_new_tokens: the most greedy steps; argmax, no penalty.
         taps: a level or a glob, as in `Tap`.
+        arithmetic: how `model` adds up, for the manifest.
+        noise: which noise is measured beside it.
         watch: told the id of each tap as it is written.
 
     Returns:
@@ -54,125 +52,29 @@ def write_golden(
 
     Spec: spec/15-golden-values.md (X1 to X13)
     """
-    dtype = model.network.ops.precision.dtype
-    most = len(expected_taps(inputs, config=model.config, dtype=dtype, taps=taps))
+    expected_taps(inputs, config=model.config, dtype=model.network.ops.precision.dtype, taps=taps)  # (X13)
+    run = Run(inputs, answer_tokens=max_new_tokens, sources=tuple(sources))
+    case, lab = prompt_case(run), Lab(model)
     with replacing(out) as folder:  # (X1)
-        parts = _write_inputs(folder / INPUTS_FILE, inputs)
-        overflow = OverflowWatch()
-        output, tap_parts = _write_taps(
-            folder / TAPS_FILE, model, inputs, taps=taps, most=most, watch=watch, overflow=overflow
-        )
-        parts += tap_parts
-        try:
-            generation, answer = _write_answer(
-                folder / ANSWER_FILE, model, inputs, after=output, max_new_tokens=max_new_tokens
-            )
-        except BadInput as refusal:  # scores that are NaN: say where it began
-            if overflow.first is None:
-                raise
-            raise BadInput(f"{refusal}; of the taps that were asked for, {overflow.first}") from refusal
-        manifest = manifest_of(model, inputs, generation, parts + answer, sources=sources, model_name=model_name)
-        (folder / MANIFEST).write_text(manifest_text(manifest), encoding="ascii")
+        about = about_model(model, name=model_name, arithmetic=arithmetic)
+        manifest, _ = write_case(folder, case, lab, taps=taps, about=about, watch=watch)
+        write_noise(folder, case, lab, run=run, manifest=manifest, plan=noise)
     return manifest
 
 
-def _write_inputs(path: Path, inputs: Inputs) -> list[dict[str, Any]]:
-    """Write what the model is given, and the pictures it comes from. (X2)"""
-    arrays = {
-        "ids": (inputs.ids[0], "L", "04", "token ids, pads expanded"),
-        "image_rows": (inputs.image_rows, "P C", "02", "pixel rows of all pictures, in merge-block order"),
-        "image_grids": (inputs.image_grids, "images 3", "02", "T, H, W of each picture, in patches"),
-        "positions": (inputs.positions[:, 0], "3 L", "09", "time, height and width position of each token"),
-        "delta": (inputs.delta, "1", "09", "a token at index i behind the prompt has position i + delta"),
-    }
-    if len(inputs.video_grids):
-        arrays |= {
-            "video_rows": (inputs.video_rows, "P C", "03", "pixel rows of all videos, in merge-block order"),
-            "video_grids": (inputs.video_grids, "videos 3", "03", "T, H, W of each video, in patches"),
-            "second_per_grid": (inputs.second_per_grid, "videos", "03", "seconds that a row of T spans"),
-        }
-    for i, picture in enumerate(inputs.pictures):
-        name = f"pictures.{i:02d}"
-        arrays[f"{name}.rgb"] = (picture.rgb, "height width 3", "02", "the picture as decoded")
-        arrays[f"{name}.resized"] = (picture.resized, "height width 3", "02", "the picture as resized")
-    for i, clip in enumerate(inputs.clips):
-        name, size = f"clips.{i:02d}", "frames height width 3"
-        arrays[f"{name}.indices"] = (clip.indices, "frames", "03", "number of each frame in the source")
-        arrays[f"{name}.rgb"] = (np.stack([*decoded_frames(clip)]), size, "03", "the chosen frames as decoded")
-        arrays[f"{name}.resized"] = (clip.resized, size, "03", "the chosen frames as resized")
-    return _write_table(path, arrays, prefix="inputs.")
+def prompt_case(run: Run) -> Case:
+    """Make a case of a prompt that somebody gave."""
 
+    def given_prompt(lab: Lab) -> Iterator[Part | Run]:
+        yield run
 
-def _write_taps(
-    path: Path,
-    model: Model,
-    inputs: Inputs,
-    *,
-    taps: str,
-    most: int,
-    watch: Callable[[str], None],
-    overflow: OverflowWatch,
-) -> tuple[Output, list[dict[str, Any]]]:
-    """Run the prompt once, and write every tap the moment it is computed. (X3)"""
-    parts = []
-
-    def write(name: str, array: np.ndarray) -> None:
-        row = tap_name(name)
-        parts.append(
-            {
-                "id": name,
-                **writer.add(name, array),
-                "dims": row.shape,
-                "section": row.section,
-                "meaning": row.meaning,
-            }
-        )
-        if model.network.ops.precision.on_overflow is not None:
-            overflow(name, array)
-        watch(name)
-
-    with TensorWriter(path, most=most) as writer:
-        output = model.forward(inputs, taps=Tap(pattern=taps, sink=write))
-    return output, parts
-
-
-def _write_answer(
-    path: Path, model: Model, inputs: Inputs, *, after: Output, max_new_tokens: int
-) -> tuple[Generation, list[dict[str, Any]]]:
-    """Decode greedily behind the prompt that was run; write each step's scores and the ids. (X4)"""
-    steps: list[Step] = []
-    generation = model.generate(
-        inputs,
-        max_new_tokens=max_new_tokens,
-        greedy=True,
-        on_step=steps.append,
-        after=after,
-    )[0]
-    arrays = {
-        "ids": (np.array(generation.ids, dtype=np.int64), "steps", "11", "the token of each step"),
-        "logits": (
-            np.stack([step.logits for step in steps]),
-            "steps V",
-            "11",
-            "the scores each was chosen by; those of step 0 follow the prompt's last token",
-        ),
-        "logprobs": (np.array(generation.logprobs), "steps", "11", "natural logarithm of its probability"),
-    }
-    return generation, _write_table(path, arrays, prefix="answer.")
-
-
-def _write_table(
-    path: Path, arrays: dict[str, tuple[np.ndarray, str, str, str]], *, prefix: str
-) -> list[dict[str, Any]]:
-    """Write arrays that are there already, each with its dims, section and meaning."""
-    with TensorWriter(path, most=len(arrays)) as writer:
-        return [
-            {
-                "id": prefix + name,
-                **writer.add(prefix + name, array),
-                "dims": dims,
-                "section": section,
-                "meaning": meaning,
-            }
-            for name, (array, dims, section, meaning) in arrays.items()
-        ]
+    return Case(
+        id=PROMPT_CASE,
+        title="A prompt that somebody gave.",
+        function=given_prompt,
+        family="decode",
+        tier="model",
+        section="15",
+        clauses=(),
+        kills=(),
+    )

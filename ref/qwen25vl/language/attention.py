@@ -43,10 +43,11 @@ def decoder_attention(
         flat = ops.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])  # (D3)
         return flat.reshape(L, count, config.head_dim)
 
-    q = heads("q_proj", config.num_attention_heads)
-    k = heads("k_proj", config.num_key_value_heads)
-    v = heads("v_proj", config.num_key_value_heads)
-    q_rope, k_rope = ops.rotated_in_steps(q, cos, sin), ops.rotated_in_steps(k, cos, sin)  # (D20)
+    q = tap("q", heads("q_proj", config.num_attention_heads))
+    k = tap("k", heads("k_proj", config.num_key_value_heads))
+    v = tap("v", heads("v_proj", config.num_key_value_heads))
+    q_rope = tap("q_rope", ops.rotated_in_steps(q, cos, sin))  # (D20)
+    k_rope = tap("k_rope", ops.rotated_in_steps(k, cos, sin))
 
     keys = np.concatenate([past_keys, k_rope])  # (D7) rotated keys are kept
     values = np.concatenate([past_values, v])
@@ -54,12 +55,8 @@ def decoder_attention(
     allowed = np.arange(past + L) <= np.arange(past, past + L)[:, np.newaxis]  # [L, T]
     probs = np.empty((config.num_attention_heads, L, past + L), x.dtype) if tap.wants("probs") else None
     mixed = ops.attention(q_rope, keys, values, allowed=allowed, probs=probs)  # (D5)
-    out = ops.linear(mixed.reshape(L, -1), weights["o_proj.weight"])  # (D6) no bias
-
-    for name, value in (("q", q), ("k", k), ("v", v), ("q_rope", q_rope), ("k_rope", k_rope)):
-        tap(name, value)
     if probs is not None:
         tap("probs", probs)
-    tap("mixed", mixed)
-    tap("out", out)
+    mixed = tap("mixed", mixed)
+    out = tap("out", ops.linear(mixed.reshape(L, -1), weights["o_proj.weight"]))  # (D6) no bias
     return out, keys, values

@@ -33,7 +33,7 @@ def decoder_block(
     Source: transformers 5.23.0 Qwen2_5_VLDecoderLayer.forward
     Spec: spec/10-decoder.md (D9)
     """
-    norm1 = ops.rms_norm(x, weights["input_layernorm.weight"], eps=config.rms_norm_eps)
+    norm1 = tap("norm1", ops.rms_norm(x, weights["input_layernorm.weight"], eps=config.rms_norm_eps))
     attended, keys, values = decoder_attention(
         norm1,
         cos,
@@ -45,12 +45,9 @@ def decoder_block(
         ops=ops,
         tap=tap.at("attn"),
     )
-    resid_mid = ops.added(x, attended)  # (D9)
-    norm2 = ops.rms_norm(resid_mid, weights["post_attention_layernorm.weight"], eps=config.rms_norm_eps)
+    resid_mid = tap("resid_mid", ops.added(x, attended))  # (D9)
+    gain = weights["post_attention_layernorm.weight"]
+    norm2 = tap("norm2", ops.rms_norm(resid_mid, gain, eps=config.rms_norm_eps))
     mlp = gated_mlp(norm2, weights.at("mlp"), bias=False, ops=ops, tap=tap.at("mlp"))
-    resid_post = ops.added(resid_mid, mlp)
-
-    for name, value in (("norm1", norm1), ("resid_mid", resid_mid), ("norm2", norm2)):
-        tap(name, value)
-    tap("resid_post", resid_post)
+    resid_post = tap("resid_post", ops.added(resid_mid, mlp))
     return resid_post, keys, values

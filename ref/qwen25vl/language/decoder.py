@@ -37,16 +37,16 @@ def decoded_tokens(
     Rounding: (T12) cosines and sines
     Spec: spec/10-decoder.md (D8, D10), spec/09-mrope.md (T12)
     """
+    x, positions = tap("embed.out", x), tap("positions", positions)
     cos, sin = mrope_rotation(
         positions,
         head_dim=config.head_dim,
         theta=config.rope_theta,
         sections=config.mrope_section,
-        dtype=ops.precision.dtype,
+        ops=ops,
     )
-    cos, sin = ops.precision.rounded(cos), ops.precision.rounded(sin)  # (T12)
-    for name, value in (("embed.out", x), ("positions", positions), ("rope.cos", cos), ("rope.sin", sin)):
-        tap(name, value)
+    cos = tap("rope.cos", ops.precision.rounded(cos))  # (T12)
+    sin = tap("rope.sin", ops.precision.rounded(sin))
 
     keys, values = [], []
     for i in range(config.num_hidden_layers):
@@ -64,6 +64,5 @@ def decoded_tokens(
         keys.append(k)
         values.append(v)
 
-    hidden = ops.rms_norm(x, weights["norm.weight"], eps=config.rms_norm_eps)  # (D10)
-    tap("norm.out", hidden)
+    hidden = tap("norm.out", ops.rms_norm(x, weights["norm.weight"], eps=config.rms_norm_eps))  # (D10)
     return hidden, Cache(keys=tuple(keys), values=tuple(values))  # (D8)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int64
 
 from qwen25vl.layers.rotary import inverse_frequencies
+from qwen25vl.ops import Ops
 
 PADDED_POSITION = 1
 """What stands in the slots of padding. Nothing reads it; upstream to 4.51.3 leaves 1 there."""
@@ -141,7 +142,7 @@ def mrope_rotation(
     head_dim: int,
     theta: float,
     sections: tuple[int, int, int],
-    dtype: np.dtype[np.floating],
+    ops: Ops,
 ) -> tuple[Float[np.ndarray, "L d"], Float[np.ndarray, "L d"]]:
     """Compute cosine and sine of every channel's angle: each frequency follows one of the three axes.
 
@@ -150,16 +151,17 @@ def mrope_rotation(
         head_dim: width d of a head.
         theta: base of the frequencies.
         sections: how many frequencies follow time, height and width, in this order.
-        dtype: type of the angles; the frequencies are float32-valued in all of them.
+        ops: its precision is that of the angles; the frequencies are float32-valued in all of them.
 
     Source: transformers 5.23.0 Qwen2_5_VLRotaryEmbedding, recomposition_frequencies
     Spec: spec/09-mrope.md (T10, T11)
     """
+    dtype = ops.precision.dtype
     frequencies = inverse_frequencies(width=head_dim, theta=theta).astype(dtype)  # (N2) [d/2]
     axis = np.repeat([0, 1, 2], sections)  # (T10) contiguous, [d/2]: the first frequencies follow time
     half = positions[axis].T.astype(dtype) * frequencies  # [L, d/2]
     whole = np.concatenate([half, half], axis=-1)  # (T11) channel j pairs with j + d/2
-    return np.cos(whole), np.sin(whole)
+    return ops.cos(whole), ops.sin(whole)
 
 
 def _merged(grid: list[int], merge_p: int) -> tuple[int, int, int]:

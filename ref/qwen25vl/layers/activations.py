@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 
 from qwen25vl.rounding import as_it_is
 
@@ -50,3 +50,12 @@ def gelu(
     """
     erf = np.asarray(ERF(x * math.sqrt(0.5)), dtype=x.dtype)  # (N7)
     return rounded(x * (1 + erf) / 2)  # (N24)
+
+
+def log_probabilities(logits: Float[np.ndarray, " V"]) -> Float64[np.ndarray, " V"]:
+    """Turn one row of logits into natural logarithms of probabilities, in float64.
+
+    Spec: spec/11-generation.md (G19)
+    """
+    shifted = logits.astype(np.float64) - np.max(logits)
+    return shifted - np.log(np.sum(np.exp(shifted)))  # (G19)

@@ -78,7 +78,7 @@ def decoded_at(
         timeline: of the same file.
 
     Raises:
-        BadInput: if a chosen frame cannot be decoded, or has another size than those before it.
+        BadInput: if the file cannot be read, or a chosen frame cannot be decoded, or is too large.
 
     Spec: spec/03-video.md (V2, V15)
     """

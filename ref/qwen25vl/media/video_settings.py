@@ -1,13 +1,10 @@
 """Section 03 - video settings: what may a caller ask for, and about what do versions disagree?"""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral, Real
 
 from qwen25vl.errors import BadInput
-from qwen25vl.limits import LARGEST_WHOLE
-from qwen25vl.wording import shown
+from qwen25vl.limits import LARGEST_WHOLE, finite_number, whole_number
 
 FPS = 2.0
 """Frames per second that are looked at, unless the caller says otherwise."""
@@ -91,13 +88,13 @@ def video_request(**asked: object) -> VideoRequest:
     Raises:
         BadInput: a value that is no number or out of range, or two values that exclude each other.
 
-    Spec: spec/03-video.md (V7)
+    Spec: spec/03-video.md (V7), spec/02-images.md (I26)
     """
     request = VideoRequest(
-        fps=_number(asked, "fps", least=0, above=True),
+        fps=_seconds(asked, "fps", above=0),
         nframes=_count(asked, "nframes"),
-        start_s=_number(asked, "start_s", least=0),
-        end_s=_number(asked, "end_s", least=0, above=True),
+        start_s=_seconds(asked, "start_s", least=0),
+        end_s=_seconds(asked, "end_s", above=0),
         min_frames=_count(asked, "min_frames"),
         max_frames=_count(asked, "max_frames"),
         min_pixels=_count(asked, "min_pixels"),
@@ -133,30 +130,15 @@ def video_profile(name: str) -> VideoProfile:
     return VIDEO_PROFILES[name]
 
 
-def _number(asked: Mapping[str, object], name: str, *, least: float | int, above: bool = False) -> float | None:
-    """Read a finite number."""
+def _seconds(asked: Mapping[str, object], name: str, **bounds: int) -> float | None:
+    """Read a number of seconds, or of frames per second; None stands for none."""
     value = asked.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise BadInput(f"{name} must be a number, got {shown(value)}")
-    try:
-        number = float(value)
-    except OverflowError:  # a whole number that no float reaches
-        number = math.inf
-    if not abs(number) <= LARGEST_WHOLE or number < least or (above and number == least):
-        word = NAMES.get(name, name)
-        raise BadInput(
-            f"{word} must be {'above' if above else 'at least'} {least:g} and below 2**53, got {number:g}"
-        )
-    return number
+    return finite_number(value, name=NAMES.get(name, name), most=LARGEST_WHOLE, **bounds)
 
 
 def _count(asked: Mapping[str, object], name: str) -> int | None:
-    """Read a whole number from 1 on."""
+    """Read a count; None stands for none."""
     value = asked.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= int(value) <= LARGEST_WHOLE:
-        raise BadInput(f"{name} must be a whole number, at least 1, got {shown(value)}")
-    return int(value)
+    return None if value is None else whole_number(value, name=name)

@@ -13,7 +13,7 @@ MOST_COLUMNS = 8
 """Rows of the grid whose frames are shown; of a longer clip every few are."""
 
 MOST_NUMBERS = 32
-"""Time positions that have room on the axis."""
+"""Rows of the grid whose marks and numbers have room on the axis; of a longer clip only those shown have them."""
 
 BELOW_PT = 16
 """Room below a thumbnail, for its time."""
@@ -48,11 +48,13 @@ def frame_times(
     shown = np.unique(np.linspace(0, T - 1, min(T, MOST_COLUMNS)).round().astype(int)).tolist()
     thumb_in = min(height / width * (WIDTH_IN - 0.4) / max(len(shown), 4), 2.5)
     with house_style():
-        figure = blank_figure(height_in=temporal_patch_f * (thumb_in + 0.18) + 1.9)
+        figure = blank_figure(height_in=temporal_patch_f * (thumb_in + 0.18) + 2.0)
         ratios = [*[thumb_in + 0.1] * temporal_patch_f, 0.8]
         grid = figure.add_gridspec(temporal_patch_f + 1, len(shown), height_ratios=ratios)
         line = figure.add_subplot(grid[-1, :])
-        _time_line(line, times_s, time_ids, temporal_patch_f=temporal_patch_f, duration_s=duration_s)
+        marked = list(range(T)) if T <= MOST_NUMBERS else shown
+        _time_line(line, times_s, time_ids, marked, temporal_patch_f=temporal_patch_f)
+        line.set_xlim(min(0.0, times_s.min()), max(duration_s, times_s.max()))
         for column, row in enumerate(shown):
             for k in range(temporal_patch_f):
                 frame = min(row * temporal_patch_f + k, F - 1)
@@ -64,9 +66,11 @@ def frame_times(
                     axes.set_title(f"row {row}\ntime {time_ids[row]}", loc="center", fontsize=8)
             middle = _span(times_s, row, temporal_patch_f).mean()
             _leader(figure, axes, line, x=float(middle))
-        left_out = "" if len(shown) == T else f"{len(shown)} of {T} rows of the grid shown; "
+        left_out = "" if len(shown) == T else f"{len(shown)} of {T} rows of the grid shown"
+        others = "" if len(marked) == T else ", the frames of the others are thin and grey"
         line.set_xlabel(
-            f"seconds; {left_out}each column is one row of the grid, {temporal_patch_f} frames; time: its position"
+            f"seconds{left_out and '; '}{left_out}{others}\n"
+            f"each column is one row of the grid, {temporal_patch_f} frames; time: its position"
         )
         if title:
             figure.suptitle(drawable(title), fontsize=10)
@@ -90,25 +94,27 @@ def _time_line(
     axes: Axes,
     times_s: Float64[np.ndarray, " F"],
     time_ids: Int64[np.ndarray, " T"],
+    marked: list[int],
     *,
     temporal_patch_f: int,
-    duration_s: float,
 ) -> None:
-    """Draw when each frame is shown, and join those of one row of the grid under its temporal position."""
-    for row, time_id in enumerate(time_ids.tolist()):
+    """Draw when each frame is shown, and join those of a marked row of the grid under its temporal position."""
+    if len(marked) < len(time_ids):
+        # Not snapped to whole pixels: dense lines would show gaps that are not there.
+        axes.vlines(times_s, -0.12, 0.12, color=MUTED, linewidth=0.4, clip_on=False, snap=False)
+    for place, row in enumerate(marked):
         span = _span(times_s, row, temporal_patch_f)
-        colour = (BLUE, ORANGE)[row % 2]
+        colour = (BLUE, ORANGE)[place % 2]
         axes.plot(span, np.zeros(len(span)), color=colour, marker="o", markersize=5, linewidth=3, clip_on=False)
-        if len(time_ids) <= MOST_NUMBERS:
-            axes.annotate(
-                str(time_id),
-                (span.mean(), 0),
-                xytext=(0, -14),
-                textcoords="offset points",
-                ha="center",
-                fontsize=8,
-            )
-    axes.set(xlim=(min(0.0, times_s.min()), max(duration_s, times_s.max())), ylim=(-1, 1), yticks=[])
+        axes.annotate(
+            str(time_ids[row]),
+            (span.mean(), 0),
+            xytext=(0, -14),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+        )
+    axes.set(ylim=(-1, 1), yticks=[])
     axes.spines["left"].set_visible(False)
     axes.margins(x=0.02)
 

@@ -36,6 +36,7 @@ def patch_grid(
     *,
     patch_px: int,
     merge_p: int,
+    window_m: int,
     windows: Int64[np.ndarray, "windows 4"],
     title: str = "",
 ) -> Figure:
@@ -45,6 +46,7 @@ def patch_grid(
         rgb: the picture at the size of `smart_resize`.
         patch_px: side of a patch, in pixels.
         merge_p: side of the square of patches that becomes one merged token.
+        window_m: side of a whole window in merged tokens; in a small picture no window is whole.
         windows: top, left, height and width of each window in merged tokens, in window order: the last four
             columns of `window_boxes`.
         title: stands above; empty for none.
@@ -82,7 +84,7 @@ def patch_grid(
             axes.spines[:].set_visible(False)
             if axes.get_subplotspec().is_first_col():
                 axes.set_ylabel("y in pixels")
-        figure.supxlabel("x in pixels\n" + _caption(patch_px, token_px, drawn, step_px), fontsize=9)
+        figure.supxlabel("x in pixels\n" + _caption(patch_px, token_px, drawn, window_m * token_px), fontsize=9)
         if title:
             figure.suptitle(drawable(title), fontsize=10)
     return figure
@@ -132,8 +134,8 @@ def _draw_windows(
             text.set(fontsize=8, zorder=4, path_effects=[patheffects.withStroke(linewidth=2.0, foreground=INK)])
 
 
-def _caption(patch_px: int, token_px: int, drawn: list[int], step_px: int) -> str:
+def _caption(patch_px: int, token_px: int, drawn: list[int], window_px: int) -> str:
     """Say what the lines are."""
     names = {patch_px: f"patches of {patch_px} px", token_px: f"merged tokens of {token_px} px"}
-    windows = f"windows of at most {step_px} px in bold, numbered in window order"
+    windows = f"windows of at most {window_px} px in bold, numbered in window order"
     return ", ".join([*(names[px] for px in drawn), windows])

@@ -30,20 +30,20 @@ def golden_report(directory: Path) -> dict[str, Any]:
     """
     manifest = read_manifest(directory)
     parts = manifest["parts"]
-    model, answer = manifest["model"], manifest["generation"]
+    model, generation = manifest["model"], manifest["generation"]
     return {
         "kind": "golden",
+        **{name: manifest[name] for name in ("id", "title", "family", "tier", "arithmetic")},
         "schema_version": manifest.get("schema_version"),
         "made_by": manifest.get("made_by"),
         "model": {"name": model["name"], "precision": model["precision"], "files": model["files"]},
-        "prompt": manifest["prompt"],
+        "prompts": manifest["prompts"],
         "media": manifest["media"],
-        "answer": {
-            "text": answer["text"],
-            "tokens": len(answer["ids"]),
-            "stop": answer["stop"],
-            "rule": answer["rule"],
-        },
+        "rule": generation["rule"],
+        "answers": [
+            {"text": answer["text"], "tokens": len(answer["ids"]), "stop": answer["stop"]}
+            for answer in generation["answers"]
+        ],
         "files": [
             {
                 "name": file,

@@ -36,8 +36,10 @@ def vision_attention(
     """
     P, D = x.shape
     fused = ops.linear(x, weights["qkv.weight"], weights["qkv.bias"])
-    q, k, v = np.moveaxis(fused.reshape(P, 3, num_heads, D // num_heads), 1, 0)  # (W7) each [P, N, d]
-    q_rope, k_rope = ops.rotated(q, cos, sin), ops.rotated(k, cos, sin)  # (R5)
+    heads = np.moveaxis(fused.reshape(P, 3, num_heads, D // num_heads), 1, 0)  # (W7) [3, P, N, d]
+    q, k, v = tap("q", heads[0]), tap("k", heads[1]), tap("v", heads[2])
+    q_rope = tap("q_rope", ops.rotated(q, cos, sin))  # (R5)
+    k_rope = tap("k_rope", ops.rotated(k, cos, sin))
 
     mixed = np.empty_like(q)
     segment_probs = []
@@ -48,12 +50,7 @@ def vision_attention(
             probs = np.empty((num_heads, end - first, end - first), dtype=x.dtype)
             segment_probs.append(probs.reshape(num_heads, -1))  # a view: filled by the next line
         mixed[part] = ops.attention(q_rope[part], k_rope[part], v[part], probs=probs)  # (W8)
-    out = ops.linear(mixed.reshape(P, D), weights["proj.weight"], weights["proj.bias"])  # (W9)
-
-    for name, value in (("q", q), ("k", k), ("v", v), ("q_rope", q_rope), ("k_rope", k_rope)):
-        tap(name, value)
     if segment_probs:
         tap("probs", np.concatenate(segment_probs, axis=-1))
-    tap("mixed", mixed)
-    tap("out", out)
-    return out
+    mixed = tap("mixed", mixed)
+    return tap("out", ops.linear(mixed.reshape(P, D), weights["proj.weight"], weights["proj.bias"]))  # (W9)

@@ -37,16 +37,11 @@ def vision_block(
     Source: transformers 5.23.0 Qwen2_5_VLVisionBlock.forward
     Spec: spec/07-windows.md (W10)
     """
-    norm1 = ops.rms_norm(x, weights["norm1.weight"], eps=config.rms_norm_eps)
+    norm1 = tap("norm1", ops.rms_norm(x, weights["norm1.weight"], eps=config.rms_norm_eps))
     attended = vision_attention(
         norm1, cos, sin, starts, weights.at("attn"), num_heads=config.num_heads, ops=ops, tap=tap.at("attn")
     )
-    resid_mid = ops.added(x, attended)  # (W10)
-    norm2 = ops.rms_norm(resid_mid, weights["norm2.weight"], eps=config.rms_norm_eps)
+    resid_mid = tap("resid_mid", ops.added(x, attended))  # (W10)
+    norm2 = tap("norm2", ops.rms_norm(resid_mid, weights["norm2.weight"], eps=config.rms_norm_eps))
     mlp = gated_mlp(norm2, weights.at("mlp"), bias=True, ops=ops, tap=tap.at("mlp"))
-    resid_post = ops.added(resid_mid, mlp)
-
-    for name, value in (("norm1", norm1), ("resid_mid", resid_mid), ("norm2", norm2)):
-        tap(name, value)
-    tap("resid_post", resid_post)
-    return resid_post
+    return tap("resid_post", ops.added(resid_mid, mlp))

@@ -42,25 +42,23 @@ def encoded_vision(
     if len(rows) != np.sum(np.prod(grids, axis=1)):
         raise ValueError(f"grids {grids.tolist()} need {np.sum(np.prod(grids, axis=1))} rows, got {len(rows)}")
 
-    embedded = patch_embedding(rows, weights["patch_embed.proj.weight"], ops=ops)
+    embedded = tap("patch_embed.out", patch_embedding(rows, weights["patch_embed.proj.weight"], ops=ops))
     cos, sin = vision_rotation(
         patch_coordinates(grids, merge_p=config.merge_p),
         head_dim=config.head_dim,
         theta=config.rope_theta,
-        dtype=ops.precision.dtype,
+        ops=ops,
     )
     grids_m = grids // np.array([1, config.merge_p, config.merge_p])
     order, starts_m = window_order(grids_m, window_m=config.window_m)  # (W12) not window_px
-    windows = starts_m * config.merge_unit  # in patches, like everything that follows
-    frames = frame_starts(grids)
+    order = tap("window_order", order)
+    windows = tap("window_starts", starts_m * config.merge_unit)  # in patches, like everything that follows
+    frames = tap("frame_starts", frame_starts(grids))
 
     x = reordered(embedded, order, merge_unit=config.merge_unit)
-    cos = reordered(cos, order, merge_unit=config.merge_unit)  # (W5) the angles move with their patches
-    sin = reordered(sin, order, merge_unit=config.merge_unit)
-    for name, value in (("patch_embed.out", embedded), ("rope.cos", cos), ("rope.sin", sin)):
-        tap(name, value)
-    for name, value in (("window_order", order), ("window_starts", windows), ("frame_starts", frames)):
-        tap(name, value)
+    # (W5) the angles move with their patches
+    cos = tap("rope.cos", reordered(cos, order, merge_unit=config.merge_unit))
+    sin = tap("rope.sin", reordered(sin, order, merge_unit=config.merge_unit))
 
     for i in range(config.depth):
         starts = frames if i in config.full_attention_blocks else windows  # (W11)
@@ -78,5 +76,4 @@ def encoded_vision(
     merged = merged_tokens(x, weights.at("merger"), config=config, ops=ops, tap=tap.at("merger"))
     restored = np.empty_like(merged)
     restored[order] = merged  # (M4) the inverse of `merged = restored[order]`
-    tap("out", restored)
-    return restored
+    return tap("out", restored)

@@ -24,12 +24,9 @@ def merged_tokens(
     Source: paper 2.1 (vision-language merger); transformers 5.23.0 Qwen2_5_VLPatchMerger.forward
     Spec: spec/08-merger.md (M1, M2, M3)
     """
-    norm = ops.rms_norm(x, weights["ln_q.weight"], eps=config.rms_norm_eps)  # (M1) per patch, not per block
+    unit = ops.rms_norm(x, weights["ln_q.weight"], eps=config.rms_norm_eps)  # (M1) per patch, not per block
+    norm = tap("norm", unit)
     joined = norm.reshape(-1, config.merge_unit * x.shape[1])  # (M2) [M, merge_unit D]
-    hidden = ops.linear(joined, weights["mlp.0.weight"], weights["mlp.0.bias"])
-    act = ops.gelu(hidden)  # (M3)
-    out = ops.linear(act, weights["mlp.2.weight"], weights["mlp.2.bias"])
-
-    for name, value in (("norm", norm), ("hidden", hidden), ("act", act), ("out", out)):
-        tap(name, value)
-    return out
+    hidden = tap("hidden", ops.linear(joined, weights["mlp.0.weight"], weights["mlp.0.bias"]))
+    act = tap("act", ops.gelu(hidden))  # (M3)
+    return tap("out", ops.linear(act, weights["mlp.2.weight"], weights["mlp.2.bias"]))

@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from qwen25vl.layers.rotary import inverse_frequencies
+from qwen25vl.ops import Ops
 
 
 def patch_coordinates(grids: Int64[np.ndarray, "media 3"], *, merge_p: int) -> Int64[np.ndarray, "P 2"]:
@@ -40,7 +41,7 @@ def patch_coordinates(grids: Int64[np.ndarray, "media 3"], *, merge_p: int) -> I
 
 
 def vision_rotation(
-    coordinates: Int64[np.ndarray, "P 2"], *, head_dim: int, theta: float, dtype: np.dtype[np.floating]
+    coordinates: Int64[np.ndarray, "P 2"], *, head_dim: int, theta: float, ops: Ops
 ) -> tuple[Float[np.ndarray, "P d"], Float[np.ndarray, "P d"]]:
     """Compute cosine and sine of every channel's angle.
 
@@ -50,13 +51,14 @@ def vision_rotation(
         coordinates: `(row, column)` of each patch, in patches.
         head_dim: width d of a head; each axis turns a quarter of it, in pairs.
         theta: base of the frequencies.
-        dtype: type of the angles; the frequencies are float32-valued in all of them.
+        ops: its precision is that of the angles; the frequencies are float32-valued in all of them.
 
     Source: transformers 5.23.0 Qwen2_5_VLVisionRotaryEmbedding
     Spec: spec/06-rotary-2d.md (R3, R4)
     """
+    dtype = ops.precision.dtype
     frequencies = inverse_frequencies(width=head_dim // 2, theta=theta).astype(dtype)  # (N2) [d/4]
     angles = coordinates[:, :, np.newaxis].astype(dtype) * frequencies  # [P, 2, d/4]
     half = angles.reshape(len(coordinates), head_dim // 2)  # (R3) rows first, then columns
     whole = np.concatenate([half, half], axis=-1)  # (R4) channel j pairs with j + d/2
-    return np.cos(whole), np.sin(whole)
+    return ops.cos(whole), ops.sin(whole)

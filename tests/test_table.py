@@ -2,7 +2,7 @@
 
 import pytest
 
-from qwen25vl.report.table import aligned, byte_text, count_text, labelled, size_text
+from qwen25vl.table import aligned, byte_text, count_text, labelled, size_text
 
 
 def test_columns_are_two_spaces_apart_and_numbers_flush_right():
