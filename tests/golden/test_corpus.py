@@ -131,9 +131,7 @@ def test_x22_cases_that_are_not_asked_for_stay_and_are_listed(out, model):
 def test_x22_cases_that_would_have_to_go_are_asked_about_first(out):
     before = contents(out)
     narrow = LabRecipe("tiny", "float32", "blas")
-    with pytest.raises(
-        BadInput, match=r"is not chosen now \(cases: 2, the first is .* add --yes"
-    ):
+    with pytest.raises(BadInput, match=r"is not chosen now \(cases: 2, the first is .* add --yes"):
         written(out, FEW[:1], recipe=narrow)
     assert contents(out) == before
     corpus = written(out, FEW[:1], recipe=narrow, may_remove=True)
@@ -174,13 +172,14 @@ def test_x22_a_case_that_fails_is_named_and_what_was_finished_stays(tmp_path, jo
 
     with pytest.raises((RuntimeError, TypeError), match="positional argument"):
         write_corpus(tmp_path / "c", [*map(failing, planned())], RECIPE, settings=settings(), jobs=jobs)
-    assert FEW[2] not in names_in(tmp_path / "c")
-    assert FEW[0] in names_in(tmp_path / "c")
+    finished = set(names_in(tmp_path / "c"))
+    assert finished  # of two processes one ends its case first, and is given the one that fails
+    assert finished <= set(FEW[:2])
     assert not (tmp_path / "c" / CORPUS).exists()
     assert not list((tmp_path / "c").glob(WORKSHOP + "*"))
     corpus = written(tmp_path / "c")
-    assert FEW[2] in corpus.written
-    assert FEW[0] in corpus.kept
+    assert set(corpus.kept) == finished
+    assert set(corpus.written) == set(FEW) - finished
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -15,6 +15,7 @@ from networks import every_tap, random_network
 from qwen25vl.config import QWEN25_VL_3B
 from qwen25vl.errors import BadInput
 from qwen25vl.golden.estimate import expected_bytes, expected_taps, input_bytes
+from qwen25vl.golden.noise import NO_NOISE
 from qwen25vl.golden.write import write_golden
 from qwen25vl.media.clip import decoded_frames
 from qwen25vl.precision import PRECISIONS
@@ -52,7 +53,9 @@ def tensor_bytes(path):
 def written_bytes(out, model, inputs, *, taps):
     """Write a golden of one step; return the bytes of the tensors of each of its files."""
     sources = [("image", "x")] * len(inputs.pictures) + [("video", "x")] * len(inputs.clips)
-    write_golden(out, model, inputs, sources=sources, model_name="tiny", max_new_tokens=1, taps=taps)
+    write_golden(
+        out, model, inputs, sources=sources, model_name="tiny", max_new_tokens=1, taps=taps, noise=NO_NOISE
+    )
     return {path.name: tensor_bytes(path) for path in out.glob("*.safetensors")}
 
 

@@ -124,6 +124,20 @@ def test_rubbish_is_named_for_what_it_is(run):
     assert problem(results).startswith("first_case: what the program wrote cannot be used: ")
 
 
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ('rm -r "$2"', "cannot be looked at"),
+        ('mkfifo "$2/x.npz"', "left no dump"),
+        ('mkdir "$2/y" && mkfifo "$2/y/x.npy"', "left no dump"),
+        ('ln -s /nowhere/x.npz "$2"', "left no dump"),
+        ('echo text > "$2/readme.txt"', "cannot be used"),
+    ],
+)
+def test_an_output_that_holds_no_dump_is_a_problem_of_its_case(run, script, reason):
+    assert reason in problem(run(ONLY_FIRST + script, timeout_s=20.0))
+
+
 def test_a_failure_quotes_the_end_of_what_was_said(run):
     results = run(ONLY_FIRST + "seq 100000 >&2; printf 'out of\\tluck \\033[31m\\377' >&2; exit 3")
     sentence = problem(results)

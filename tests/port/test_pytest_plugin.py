@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -197,6 +198,14 @@ def test_options_that_cannot_be_used_are_one_sentence(pytest_in, corpus, argumen
     assert code == 4, out
     assert reason in out
     assert "Traceback" not in out
+
+
+def test_an_installation_brings_the_plugin_along():
+    project = tomllib.loads((REF.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    # one name for both: pytest then knows that `-p qwen25vl_pytest` is what an installation has loaded
+    assert project["project"]["entry-points"]["pytest11"] == {"qwen25vl_pytest": "qwen25vl_pytest"}
+    assert project["tool"]["setuptools"]["py-modules"] == ["qwen25vl_pytest"]
+    assert project["tool"]["setuptools"]["package-dir"] == {"": "ref"}
 
 
 def test_without_its_options_nothing_is_loaded_and_no_project_is_disturbed(pytest_in):

@@ -79,7 +79,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--forced", action="store_true", help="every stage of the port was given the golden inputs"
     )
-    parser.add_argument("--filter", action="append", default=[], metavar="GLOB", help="only cases that match")
+    parser.add_argument(
+        "--filter", action="append", default=[], metavar="GLOB", help="only cases whose id, family or tier matches"
+    )
+    parser.add_argument("--present", action="store_true", help="only cases of which the dump has something")
     parser.add_argument("--tolerances", type=Path, metavar="FILE", help="limits of your own, as tolerances.toml")
     parser.add_argument("--xfails", type=Path, metavar="FILE", help="what is known to be wrong: CASE/PART a line")
     parser.add_argument("--fail-fast", action="store_true", help="stop behind the first case that is wrong")
@@ -120,6 +123,8 @@ def run(options: argparse.Namespace) -> int:
             watch=progress,
         )
         port = replace(port, problems=(*problems, *port.problems))
+        if options.present:
+            goldens = [golden for golden in goldens if port.by_case.get(golden.id)] or goldens
         report = check.of(port, goldens, golden_name=printable(str(options.golden)))
     _show(options, report, policy, goldens)
     return EXIT_CODES[report.verdict]
@@ -129,10 +134,17 @@ def _chosen(goldens: Sequence[GoldenCase], globs: Sequence[str], problems: Seque
     """Keep the cases that a glob matches."""
     if not goldens:
         raise BadInput(f"no golden can be used: {problems[0]}")
-    chosen = [golden for golden in goldens if not globs or any(fnmatchcase(golden.id, glob) for glob in globs)]
+    chosen = [golden for golden in goldens if not globs or any(_matches(golden, glob) for glob in globs)]
     if not chosen:
-        raise BadInput(f"no case of {len(goldens)} matches {', '.join(globs)}; give a glob over the cases' names")
+        raise BadInput(
+            f"no case of {len(goldens)} matches {', '.join(globs)}; give a glob over their ids, a family or a tier"
+        )
     return chosen
+
+
+def _matches(golden: GoldenCase, glob: str) -> bool:
+    """Whether a glob means a case, its family or its tier."""
+    return any(fnmatchcase(golden.manifest[name], glob) for name in ("id", "family", "tier"))
 
 
 def _port(options: argparse.Namespace, goldens: Sequence[GoldenCase], *, others: Sequence[str]) -> PortValues:

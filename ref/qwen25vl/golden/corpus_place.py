@@ -9,7 +9,7 @@ from pathlib import Path
 from qwen25vl.errors import BadInput
 from qwen25vl.golden.corpus_read import CORPUS, CORPUS_SCHEMA
 from qwen25vl.golden.export import EXPORTS, UNFINISHED, remove_path
-from qwen25vl.golden.folder import FILES, MANIFEST, OWNER, SCHEMA, WORKSHOP, _clear_up
+from qwen25vl.golden.folder import FILES, MANIFEST, OWNER, SCHEMA, WORKSHOP, clear_up
 from qwen25vl.json_file import parsed_object
 from qwen25vl.wording import named
 
@@ -69,7 +69,7 @@ def clear_up_corpus(out: Path) -> None:
             owners.add((workshop / OWNER).read_text(encoding="utf-8", errors="surrogateescape"))
     for owner in owners | {CORPUS}:  # whichever is named, workshops that are still empty go, too
         if owner == Path(owner).name:
-            _clear_up(out / owner)
+            clear_up(out / owner)
     for directory in case_directories(out):
         remove_path(directory / UNFINISHED)
 

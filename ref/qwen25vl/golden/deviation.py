@@ -74,7 +74,7 @@ def _worst_row(ours: np.ndarray, theirs: np.ndarray, apart: np.ndarray) -> tuple
     errors = np.sqrt(np.sum(np.square(apart.reshape(count, -1)), axis=1))
     relative = errors / np.maximum(np.maximum(lengths, lengths.max() / 100), TINY)
     worst = int(np.argmax(relative))
-    a, b = _finite(ours[worst]).reshape(-1), _finite(theirs[worst]).reshape(-1)
+    a, b = (_finite(array[worst : worst + 1]).reshape(-1) for array in (ours, theirs))
     norm = _length(a) * _length(b)
     cosine = 1.0 if errors[worst] == 0 else float(a @ b) / norm if norm > TINY else 0.0
     return worst, float(relative[worst]), cosine

@@ -25,6 +25,9 @@ INTEGERS = "integers.json"
 FILES = (*TENSOR_FILES, MANIFEST, NOISE, INTEGERS)
 """Everything that a golden may consist of."""
 
+EXPORTED = ("bin", "parts.npz")
+"""What an export puts beside."""
+
 SCHEMA = "qwen25vl-golden"
 """What a manifest says it is."""
 
@@ -78,7 +81,7 @@ def replacing(out: Path) -> Iterator[Path]:
         try:
             parent.mkdir(parents=True, exist_ok=True)
             with _alone(parent):
-                _clear_up(out)  # (X15)
+                clear_up(out)  # (X15)
                 workshop = Path(tempfile.mkdtemp(prefix=WORKSHOP, dir=parent))
                 stack.enter_context(_alone(workshop))  # as long as this run lives, nobody clears it up
                 (workshop / OWNER).write_text(out.name, encoding="utf-8", errors="surrogateescape")
@@ -99,7 +102,7 @@ def replacing(out: Path) -> Iterator[Path]:
                     path.rmdir()
 
 
-def _clear_up(out: Path) -> None:
+def clear_up(out: Path) -> None:
     """Take away what runs left behind that were killed while they wrote to `out`. (X15)
 
     Such a workshop is known by its lock, which the system has taken back. If the run was killed between its two
@@ -165,7 +168,7 @@ def _check_golden(path: Path, *, name: str) -> None:
         ) from error
     if files and not _is_golden(path / MANIFEST):
         raise BadInput(f"{name!r} exists and is not a golden of an earlier run; choose another directory")
-    foreign = sorted(files.difference(FILES))
+    foreign = sorted(files.difference(FILES, EXPORTED))
     if foreign:
         raise BadInput(f"{name!r} holds {foreign[0]!r} beside a golden; move it away, or choose another directory")
 

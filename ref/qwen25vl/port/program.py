@@ -4,22 +4,18 @@ A program is given a case and an empty directory, and writes its dump there. One
 nothing costs its case and no other.
 """
 
-import contextlib
-import os
 import re
 import shlex
 import shutil
-import signal
-import subprocess
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from qwen25vl.errors import BadInput
+from qwen25vl.golden.bin_index import INDEX, INDEX_TEXT
 from qwen25vl.golden.read import read_manifest
-from qwen25vl.port.dump import Dump, open_dump
+from qwen25vl.port.dump import FILES_OF_TENSORS, Dump, open_dump
+from qwen25vl.port.program_process import ending, finished
 from qwen25vl.wording import shown
 
 SKIPPED = 77
@@ -30,15 +26,6 @@ TIMEOUT_S = 60.0
 
 PLACEHOLDER = re.compile(r"\{(case|out|id)\}")
 """What a command is filled in with: the case's directory, an empty directory for the dump, the case's id."""
-
-LAST_WORDS_BYTES = 4096
-"""How much of the end of what a program said is looked at."""
-
-LAST_WORDS_SIGNS = 300
-"""How much of it a sentence quotes."""
-
-PATIENCE_S = 1.0
-"""Seconds to wait for the end of the output of a program that has ended."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +149,11 @@ def _result(case: str, command: Sequence[str], out: Path, *, timeout_s: float) -
         return ProgramResult(case, skipped=True)
     if code != 0:
         return ProgramResult(case, problem=f"{case}: the program {ending(code, timeout_s=timeout_s)}{said}")
-    place = dump_in(out)
+    try:
+        place = dump_in(out)
+    except OSError as error:  # the directory is gone, or closed
+        reason = error.strerror or error
+        return ProgramResult(case, problem=f"{case}: what the program left cannot be looked at ({reason}){said}")
     if place is None:
         return ProgramResult(
             case,
@@ -175,80 +166,22 @@ def _result(case: str, command: Sequence[str], out: Path, *, timeout_s: float) -
         return ProgramResult(case, problem=f"{case}: what the program wrote cannot be used: {refusal}")
 
 
-def finished(command: Sequence[str], *, timeout_s: float) -> tuple[int | None, str]:
-    """Run a command in a process group of its own, wait for it, and end whatever is left of the group.
-
-    Args:
-        command: words.
-        timeout_s: seconds that it may take.
-
-    Returns:
-        Its exit code, minus the number of a signal that ended it, or None if it took too long; and the end of
-        what it wrote to stdout and stderr, as the end of a sentence.
-
-    Raises:
-        OSError: if it cannot be started.
-    """
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    kept = bytearray()
-    reader = threading.Thread(target=_keep_end, args=(process.stdout, kept), daemon=True)
-    reader.start()
-    code = None
-    try:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            code = process.wait(timeout=timeout_s)
-    finally:  # Ctrl-C comes this way, too; and so do children that a program leaves behind
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        reader.join(timeout=PATIENCE_S)  # a child that left the group may hold the pipe
-    return code, last_words(bytes(kept))
-
-
-def _keep_end(pipe: IO[bytes], kept: bytearray) -> None:
-    """Read all that a program says, so that it never waits for a reader, and keep the end of it."""
-    with pipe:
-        while chunk := os.read(pipe.fileno(), 1 << 16):
-            kept += chunk
-            del kept[:-LAST_WORDS_BYTES]
-
-
-def ending(code: int | None, *, timeout_s: float) -> str:
-    """Say how a program ended that did not end well."""
-    if code is None:
-        return f"took longer than {timeout_s:g} s and was stopped; give it more time with --timeout"
-    if code < 0:
-        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-        return f"was ended by {name}"
-    return f"failed with exit code {code}"
-
-
-def last_words(said: bytes) -> str:
-    """Quote the end of what a program said, as the end of a sentence; nothing if it said nothing."""
-    text = said.decode("utf-8", errors="replace")
-    text = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
-    if len(text) > LAST_WORDS_SIGNS:
-        text = "... " + text[-LAST_WORDS_SIGNS:]
-    return f"; it said: {text}" if text else ""
-
-
 def dump_in(out: Path) -> Path | None:
     """Find the dump that a program wrote: the one file of tensors, or the directory that holds the rest.
 
     Returns:
-        What `open_dump` is to be given; None if there is nothing, or several files of which each may be the dump.
+        What `open_dump` is to be given; None if there is nothing, several files of which each may be the dump, or
+        anything that is neither a file nor a directory: a pipe would be read for ever.
+
+    Raises:
+        OSError: if the directory cannot be read.
     """
-    if any((out / name).is_file() for name in ("index.json", "index.txt")):
+    if not all(path.is_file() or path.is_dir() for path in out.rglob("*")):
+        return None
+    if any((out / name).is_file() for name in (INDEX, INDEX_TEXT)):
         return out
     entries = sorted(out.iterdir())
-    files = [path for path in entries if path.suffix in (".safetensors", ".npz") and path.is_file()]
+    files = [path for path in entries if path.suffix in FILES_OF_TENSORS]
     if len(files) == 1:
         return files[0]
     if files or not entries:

@@ -63,6 +63,7 @@ def text_report(report: CheckReport, *, colour: bool, width: int) -> str:
         _around(report, colour=colour, width=width),
         _missing(report, colour=colour),
         _sentences("Problems", report.problems, colour=colour, width=width),
+        _sentences("To know", report.notes, colour=colour, width=width),
         _sentences("Expected failures, not counted", report.expected_failures, colour=colour, width=width),
         _sentences("What to do next", advice(report), colour=colour, width=width),
     ]

@@ -71,6 +71,7 @@ def plain_report(report: CheckReport) -> CheckReport:
             for part in report.parts
         ),
         problems=tuple(map(plain, report.problems)),
+        notes=tuple(map(plain, report.notes)),
         expected_failures=tuple(map(plain, report.expected_failures)),
         evidence=tuple(
             replace(shown, case=plain(shown.case), tap=plain(shown.tap), dims=plain(shown.dims))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from qwen25vl.golden.case import Lab, Part
+from qwen25vl.golden.case import Lab, Part, count_part
 from qwen25vl.golden.cases.positions_prompt import image, one_prompt, video
 from qwen25vl.golden.registry import case
 
@@ -117,12 +117,13 @@ def other_constants_give_other_positions(lab: Lab) -> Iterator[Part]:
 )
 def an_answer_goes_on_behind_the_largest_position(lab: Lab) -> Iterator[Part]:
     """The token at index i behind the prompt has position i plus the offset, on all three axes."""
-    length, delta = 0, 0
+    length, delta, steps = 0, 0, 4
+    yield count_part("inputs.steps", steps, "1", "tokens of the answer")
     for part in one_prompt(lab, 2, video(4, 2, 2, fps=0.5), 3):
         if part.id == "inputs.ids":
             length = len(part.array)
         if part.id == "outputs.delta":
             delta = int(part.array[0])
         yield part
-    later = np.tile(np.arange(length, length + 4) + delta, (3, 1))
+    later = np.tile(np.arange(length, length + steps) + delta, (3, 1))
     yield Part("outputs.later_positions", later, "3 steps", "positions of the first four tokens of an answer")
