@@ -27,7 +27,7 @@ class Fault:
     """One mistake of a port."""
 
     tap: str
-    """The tap whose numbers are made wrongly; `NN` stands for every block."""
+    """The tap whose numbers are made wrongly."""
     wrong: Wrong
     kinds: tuple[str, ...]
     """What the checker may call it."""
@@ -43,17 +43,17 @@ def ported(
     precision: str,
     fault: Fault | None = None,
     forced: Mapping[str, np.ndarray] | None = None,
+    also_before: bool = False,
 ) -> dict[str, np.ndarray]:
-    """What a port computes, with a fault or without; with `forced`, every stage from the golden's numbers."""
+    """What a port computes, with a fault or without; with `forced`, every stage from the golden's numbers;
+    with `also_before`, the fault is in the pass over an earlier prompt, too."""
     seen: dict[str, np.ndarray] = {}
     reported: dict[str, np.ndarray] = {}
     chosen = PRECISIONS[precision]
 
     def sink(name, array):
         plain = IN_PARTS.sub("", name, count=1)
-        if fault is not None and plain == fault.tap.replace(
-            "NN", plain.split(".")[2] if "NN" in fault.tap else ""
-        ):
+        if fault is not None and plain == fault.tap:
             wrong = fault.wrong(array, seen, lab.config)
             array = chosen.rounded(wrong.astype(array.dtype)) if array.dtype.kind == "f" else wrong
         seen.pop(plain, None)  # of the next prompt of a batch: it is the latest again
@@ -61,7 +61,13 @@ def ported(
         return array if forced is None or array.dtype.kind != "f" else held(forced[name], chosen)
 
     other = lab.with_ops(ordered_ops(chosen, "given"))
-    carried_out(replace(run, answer_tokens=0), other.model, tap=Tap("insides", sink=sink))
+    tap = Tap("insides", sink=sink)
+    if also_before and run.before is not None:
+        earlier = other.model.forward(run.before, taps=tap)
+        reported.clear()
+        other.model.forward(run.inputs, taps=tap, after=earlier)
+        return reported
+    carried_out(replace(run, answer_tokens=0), other.model, tap=tap)
     return reported
 
 

@@ -40,6 +40,16 @@ PROMPTS = {
 """By what is in them."""
 
 
+EARLIER = {"later": turn(picture(3, 56, 84), text("What?"))}
+"""What was asked before."""
+
+PROMPTS["later"] = [
+    *EARLIER["later"],
+    {"role": "assistant", "content": [text("A red one.")]},
+    *turn(text("And what else?")),
+]
+
+
 @functools.cache
 def lab() -> Lab:
     """Tiny in float64."""
@@ -52,7 +62,8 @@ def golden(name: str, *, answer_tokens: int = 0, chunk: int | None = None) -> Go
     folder = Path(tempfile.mkdtemp(prefix="qwen25vl-test-")) / name
     folder.mkdir()
     limits = {"max_pixels": 28 * 28 * 12} if name == "video" else {}
-    run = Run(lab().prepare(PROMPTS[name], **limits), answer_tokens=answer_tokens, chunk=chunk)
+    before = lab().prepare(EARLIER[name]) if name in EARLIER else None
+    run = Run(lab().prepare(PROMPTS[name], **limits), answer_tokens=answer_tokens, chunk=chunk, before=before)
     case = replace(prompt_case(run), id=name)
     about = about_model(lab().model, name="tiny", arithmetic="blas")
     manifest, _ = write_case(folder, case, lab(), taps="insides", about=about)

@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from planted_faults import FAULTS, ported
+from planted_faults import FAULTS, Fault, ported
+from qwen25vl.golden.parts import GoldenParts
 from qwen25vl.golden.restore import restored_run
 from qwen25vl.port.judge import Judge
-from qwen25vl.port.policy import Policy, read_policy
+from qwen25vl.port.policy import read_policy
 from small_goldens import golden, lab
 
 PROMPTS = ("picture", "video", "words", "batch")
@@ -111,15 +112,60 @@ def test_what_cannot_be_the_part_is_wrong_and_the_rest_is_judged(change, detail)
     assert verdicts["language.norm.out"].verdict == "noise"
 
 
-def test_nan_is_named_and_what_follows_is_judged_by_what_should_have_been_there():
-    values = computed("words", precision="float32")
-    values["language.blocks.01.mlp.act"] = np.where(
-        np.arange(len(values["logits"]))[:, np.newaxis] >= 3, np.nan, values["language.blocks.01.mlp.act"]
-    )
+def test_x27_nan_is_named_where_it_begins_and_inherited_from_there_on():
+    def spoilt(act, seen, config):
+        return np.where(np.arange(len(act))[:, np.newaxis] >= 3, np.nan, act)
+
+    case = golden("words")
+    fault = Fault("language.blocks.01.mlp.act", spoilt, ("nan",))
+    with np.errstate(all="ignore"):
+        values = ported(restored_run(case.parts, case.manifest), lab(), precision="float32", fault=fault)
     verdicts, _ = judged("words", values, precision="float32")
     wrong = [verdict for verdict in verdicts.values() if verdict.verdict == "wrong"]
-    assert [(verdict.tap, verdict.kind) for verdict in wrong] == [("language.blocks.01.mlp.act", "nan")]
-    assert wrong[0].noise_units is None
+    assert (wrong[0].tap, wrong[0].kind, wrong[0].noise_units) == (fault.tap, "nan", None)
+    assert [verdict.tap for verdict in wrong if verdict.local is not False] == [fault.tap]
+    assert wrong[-1].tap == "logits"
+
+
+def test_x27_a_port_is_driven_by_its_own_pixel_rows():
+    values = computed("picture", precision="float32")
+    case = golden("picture")
+    run = restored_run(case.parts, case.manifest)
+    brighter = replace(run, inputs=replace(run.inputs, image_rows=run.inputs.image_rows * np.float32(1.02)))
+    values = ported(brighter, lab(), precision="float32")
+    values["inputs.image_rows"] = brighter.inputs.image_rows
+    verdicts, _ = judged("picture", values, precision="float32")
+    assert verdicts["inputs.image_rows"].verdict == "wrong"
+    assert verdicts["vision.patch_embed.out"].verdict == "wrong"
+    assert verdicts["vision.patch_embed.out"].local is False
+
+
+@pytest.mark.parametrize("reports_mixed", [True, False])
+def test_x27_what_hangs_on_an_earlier_prompt_is_not_charged_to_a_stage(reports_mixed):
+    """The fault is in both prompts; the keys and values of the first are not reported."""
+    case = golden("later")
+    run = restored_run(case.parts, case.manifest)
+    fault = FAULTS["mean subtracted in the norm"]
+    values = ported(run, lab(), precision="float32", fault=fault, also_before=True)
+    if not reports_mixed:
+        values = {name: array for name, array in values.items() if not name.endswith("mixed")}
+    verdicts, _ = judged("later", values, precision="float32", declares=lambda part: False)
+    by_itself = [tap for tap, verdict in verdicts.items() if verdict.verdict == "wrong" and verdict.local]
+    assert by_itself == [fault.tap]
+    right, _ = judged("later", computed("later", precision="float32"), precision="float32")
+    assert {verdict.verdict for verdict in right.values()} <= {"exact", "noise"}
+
+
+@pytest.mark.parametrize("shape", ["flat", "row"])
+def test_x28_the_scores_of_the_last_token_are_enough(shape):
+    values = computed("words", precision="float32")
+    last = values["logits"][-1]
+    values["logits"] = last if shape == "flat" else last[np.newaxis]
+    verdicts, _ = judged("words", values, precision="float32")
+    assert verdicts["logits"].verdict == "noise"
+    values["logits"] = values["logits"] * 2
+    verdicts, _ = judged("words", values, precision="float32")
+    assert (verdicts["logits"].verdict, verdicts["logits"].local) == ("wrong", True)
 
 
 def test_a_part_that_nothing_knows_is_suspicious():
@@ -139,17 +185,58 @@ def test_forced_stages_are_held_against_the_noise_of_one_stage():
     assert verdicts["logits"].verdict == "wrong"
 
 
-@pytest.mark.parametrize("step", [0, 2])
-def test_x29_an_answer_may_leave_the_goldens_only_where_two_scores_are_close(step):
+ANSWER = ("answer.ids", "answer.logits", "answer.logprobs")
+
+
+def answered(step, *, close, follows=True):
+    """A golden whose two best scores of a step are close or not, and a port that takes the second."""
     case = golden("words", answer_tokens=4)
     ids, scores = np.array(case.parts["answer.ids"]), np.array(case.parts["answer.logits"])
     second = int(np.argsort(scores[step])[-2])
-    values = {"answer.ids": np.where(np.arange(len(ids)) == step, second, ids)}
+    if close:
+        scores[step, second] = scores[step].max() - 5e-6
+    values = {name: np.array(case.parts[name], dtype=np.float32) for name in ANSWER[1:]}
+    values["answer.ids"] = np.concatenate([ids[:step], [second, 7]])  # shorter, too
+    values["answer.logits"] = scores.astype(np.float32)[: step + 2].copy()
+    values["answer.logits"][step + 1 :] = 0  # behind other tokens come other scores
+    if follows:
+        values["answer.logits"][step, second] = scores[step].max() + 5e-6
+    values["answer.logprobs"] = values["answer.logprobs"][: step + 2] * np.where(np.arange(step + 2) < step, 1, 9)
+    return replace(case, parts=Parts(case.parts, scores)), values
+
+
+def Parts(parts, scores):  # noqa: N802 - makes one
+    """The parts of a golden with other scores, in files of their own."""
+    import tempfile
+    from pathlib import Path
+
+    from safetensors.numpy import save_file
+
+    folder = Path(tempfile.mkdtemp(prefix="qwen25vl-test-"))
+    save_file({"x": scores}, folder / "answer.safetensors")
+    start = 8 + int.from_bytes((folder / "answer.safetensors").read_bytes()[:8], "little")
+    other = SplitParts(parts.directory, parts.entries, {**parts.offsets, "answer.logits": start})
+    object.__setattr__(other, "elsewhere", folder)
+    return other
+
+
+class SplitParts(GoldenParts):
+    """Takes the scores from another directory."""
+
+    def __getitem__(self, part_id):
+        if part_id == "answer.logits":
+            return GoldenParts(self.elsewhere, self.entries, self.offsets).__getitem__(part_id)
+        return super().__getitem__(part_id)
+
+
+@pytest.mark.parametrize("step", [0, 2])
+@pytest.mark.parametrize(("close", "follows"), [(True, True), (True, False), (False, True), (False, False)])
+def test_x29_an_answer_may_leave_the_goldens_only_where_two_scores_are_close_and_its_own_say_so(
+    step, close, follows
+):
+    case, values = answered(step, close=close, follows=follows)
     judge = Judge(read_policy(), "float32", lab(), declares=lambda part: False)
-    (verdict,), _ = judge.verdicts(case, values)
-    assert verdict.verdict == "wrong"
-    loose = Policy(
-        (*read_policy().tables, {"override": [{"part": "answer.logits", "suspicious": 1e9, "wrong": 2e9}]})
-    )
-    (verdict,), _ = replace(judge, policy=loose).verdicts(case, values)
-    assert verdict.verdict == "noise"
+    verdicts = {verdict.tap: verdict for verdict in judge.verdicts(case, values)[0]}
+    assert verdicts["answer.ids"].verdict == ("noise" if close and follows else "wrong")
+    assert verdicts["answer.logprobs"].verdict in ("exact", "noise")
+    assert verdicts["answer.logits"].verdict in (("exact", "noise") if close or not follows else ("wrong",))

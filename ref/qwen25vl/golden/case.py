@@ -53,6 +53,8 @@ class Part:
     meaning: str
     section: str = ""
     """Page of the specification; the case's own where it is left out."""
+    format: str = ""
+    """`bfloat16` or `float16` where the part shows the rounding of that format, whatever a port computes in."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -145,6 +145,7 @@ def _write_table(path: Path, table: Sequence[Part], *, case: Case) -> list[dict[
                 "dims": part.dims,
                 "section": part.section or case.section,
                 "meaning": part.meaning,
+                **({"format": part.format} if part.format else {}),  # (X32)
             }
             for part in table
         ]

@@ -1,7 +1,7 @@
 """Section 15 - the check: where is the first number of a port that is wrong, and is it wrong or only rounded?"""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -68,12 +68,17 @@ class Check:
             judge = Judge(self.policy, precision, lab, declares=port.declares, forced=self.forced)
             values, damaged = readable(port.by_case[golden.id])
             problems += damaged
-            found, shown = judge.verdicts(golden, values)
+            try:
+                found, shown = judge.verdicts(golden, values)
+            except BadInput as refusal:  # its numbers lead nowhere: it is judged as it ran
+                problems.append(f"{golden.id}: {refusal}")
+                found, shown = replace(judge, lab=None).verdicts(golden, values)
             parts += found
             evidence += shown if len(evidence) < 2 else []
-            if self.fail_fast and any(part.verdict == "wrong" for part in found):
+            known, _ = self.xfails.expected(found)
+            if self.fail_fast and any(part.verdict == "wrong" and part.name not in known for part in found):
                 break
-        expected, stale = self.xfails.expected(parts)
+        expected, stale = self.xfails.expected(parts, judged=[golden.id for golden in present])
         return CheckReport(
             dump=port.name,
             golden=golden_name,

@@ -9,6 +9,9 @@ from qwen25vl.golden.case import Lab, Run
 from qwen25vl.golden.corpus_read import GoldenCase
 from qwen25vl.golden.restore import restored_run
 from qwen25vl.port.bench import Bench
+from qwen25vl.port.evidence import evidence_of
+from qwen25vl.port.extent import extent
+from qwen25vl.port.floors import Floors
 from qwen25vl.port.layout import layouts
 from qwen25vl.port.policy import Policy
 from qwen25vl.port.stages import Stage, stages
@@ -46,6 +49,7 @@ class Judge:
         Spec: spec/15-golden-values.md (X25 to X29)
         """
         run = restored_run(golden.parts, golden.manifest)
+        floors = Floors(golden, self.policy, self.precision, mode="stage" if self.forced else "free")
         bench = Bench(
             golden=golden,
             values=values,
@@ -53,9 +57,8 @@ class Judge:
             run=run,
             layouts={} if self.lab is None else layouts(run, self.lab.config),
             config=None if self.lab is None else self.lab.config,
-            policy=self.policy,
-            precision=self.precision,
-            mode="stage" if self.forced else "free",
+            floors=floors,
+            extent=extent(golden, values, noise_rms=floors.rms),
         )
         found = []
         for part_id in sorted({*golden.parts, *values}, key=data_order):
@@ -64,7 +67,7 @@ class Judge:
             elif not part_id.startswith("inputs.") and self.declares(part_id):  # (X28)
                 found.append(bench.said(part_id, "missing", "other", "the dump does not have it"))
         first = next((verdict for verdict in found if verdict.verdict == "wrong"), None)
-        return found, [] if first is None or first.at is None else [bench.evidence(first)]
+        return found, [] if first is None or first.at is None else [evidence_of(first, bench)]
 
     def _stages(self, run: Run | None, values: Mapping[str, np.ndarray]) -> Mapping[str, Stage]:
         """Compute each stage from the port's inputs, if that can be done."""

@@ -50,8 +50,10 @@ def layouts(run: Run | None, config: Config) -> Mapping[str, Layout]:
 
 
 def layout_of(part_id: str, known: Mapping[str, Layout]) -> Layout:
-    """Choose the layout of a part's rows."""
+    """Choose the layout of a part's rows; of a later prompt of a batch, or a piece of one, it is not known."""
     plain = IN_PARTS.sub("", part_id, count=1)
+    if part_id.removesuffix(plain) not in ("", "rows.00."):
+        return Layout()
     if plain.startswith(("language.", "logits")):
         return known.get("tokens", Layout())
     if plain.startswith("vision.") and plain not in ORIGINAL_ORDER:
@@ -60,8 +62,10 @@ def layout_of(part_id: str, known: Mapping[str, Layout]) -> Layout:
 
 
 def patches_of_rows(run: Run, config: Config, part_id: str) -> np.ndarray | None:
-    """Return the patch, in the order of the pixel rows, of each row of a tap; None if its rows are no patches."""
+    """Return the patch, in the order of the pixel rows, of each row of a tap of the first prompt, else None."""
     plain = IN_PARTS.sub("", part_id, count=1)
+    if part_id.removesuffix(plain) not in ("", "rows.00."):
+        return None
     known = layouts(run, config)
     if not plain.startswith("vision.") or "window" not in known or plain.endswith(("_order", "_starts")):
         return None

@@ -55,10 +55,15 @@ def whole_numbers(array: np.ndarray, part: str) -> np.ndarray:
         fits = array.dtype != np.uint64 or array.size == 0 or array.max() <= np.iinfo(np.int64).max
         return array.astype(np.int64, copy=False) if fits else array
     if array.dtype.kind == "f" and part.endswith(WHOLE_TAPS):
-        with np.errstate(invalid="ignore"):
-            whole = np.isfinite(array) & (np.abs(array) <= LARGEST_EXACT) & (np.trunc(array) == array)
-        return array.astype(np.int64) if whole.all() else array
+        return array.astype(np.int64) if is_whole(array) else array
     return array
+
+
+def is_whole(array: np.ndarray) -> bool:
+    """Whether every number of a floating-point array is a whole one that int64 holds."""
+    with np.errstate(invalid="ignore"):
+        whole = np.isfinite(array) & (np.abs(array) <= LARGEST_EXACT) & (np.trunc(array) == array)
+    return bool(whole.all())
 
 
 def _sides(part: str) -> int | None:

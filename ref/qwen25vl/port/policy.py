@@ -26,7 +26,7 @@ OP_ENDS = {
     "attention": ("attn.mixed",),
     "activation": ("mlp.act", "merger.act"),
     "sum": ("resid_mid", "resid_post"),
-    "lookup": ("embed.out", "vision.out"),
+    "lookup": ("language.embed.out", "vision.out"),
     "pixels": ("image_rows", "video_rows"),
 }
 """Which function computed a part, by the end of its id; every other float is a `linear` layer's."""

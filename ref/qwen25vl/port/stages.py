@@ -6,7 +6,7 @@ run in the port's format, in several orders, gives the noise of each stage.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,11 +16,12 @@ from qwen25vl.golden.deviation import Deviation, deviation
 from qwen25vl.golden.execute import carried_out
 from qwen25vl.golden.noise import held
 from qwen25vl.golden.orders import ordered_ops
+from qwen25vl.inputs import Inputs
 from qwen25vl.ops import reference_ops
 from qwen25vl.port.units import Floor, floor_of
 from qwen25vl.precision import FLOAT64, PRECISIONS
 from qwen25vl.tap import Tap
-from qwen25vl.tap_names import tap_name
+from qwen25vl.tap_names import IN_PARTS, tap_name
 
 STAGE_ORDERS = ("given", "fused")
 """Orders in which the noise of a stage is measured: one rounds all that upstream rounds, the other does not."""
@@ -53,7 +54,7 @@ def stages(run: Run, lab: Lab, values: Mapping[str, np.ndarray], *, precision: s
 
     Spec: spec/15-golden-values.md (X27)
     """
-    alone = Run(run.inputs, chunk=run.chunk, before=run.before)
+    alone = Run(with_inputs(run.inputs, values), chunk=run.chunk, before=run.before)
     wanted: dict[str, np.ndarray] = {}
     noise: dict[str, list[Deviation]] = {}
 
@@ -76,7 +77,44 @@ def stages(run: Run, lab: Lab, values: Mapping[str, np.ndarray], *, precision: s
             return port if port is None or array.dtype.kind != "f" else held(port, PRECISIONS[precision])
 
         _driven(alone, lab.with_ops(ordered_ops(PRECISIONS[precision], order)), noisy, taps=level)
-    return {name: Stage(array, floor_of(noise.get(name, []))) for name, array in wanted.items()}
+    return {
+        name: Stage(array, floor_of(noise.get(name, [])))
+        for name, array in wanted.items()
+        if run.before is None or not _needs_earlier_tokens(name, values)
+    }
+
+
+def with_inputs(inputs: Inputs, values: Mapping[str, np.ndarray]) -> Inputs:
+    """Put in the pixel rows and positions that a port reports itself, where they have the right shape and type."""
+    changes: dict[str, np.ndarray] = {}
+    for field in ("image_rows", "video_rows", "positions"):
+        port, ours = values.get(f"inputs.{field}"), getattr(inputs, field)
+        if port is None:
+            continue
+        if field == "positions" and port.ndim == 2:  # one prompt has no batch axis in its file
+            port = port[:, np.newaxis]
+        if port.shape == ours.shape and port.dtype.kind == ours.dtype.kind:
+            changes[field] = port.astype(ours.dtype)
+    return replace(inputs, **changes)  # type: ignore[arg-type]
+
+
+def _needs_earlier_tokens(name: str, values: Mapping[str, np.ndarray]) -> bool:
+    """Whether a stage hangs on the keys and values of an earlier prompt, which a port does not report.
+
+    What is attended to there is ours; so a mistake of the port's in that prompt would be charged to this stage.
+    """
+    plain = IN_PARTS.sub("", name, count=1)
+    scope, (tower, *_) = name.removesuffix(plain), plain.split(".")
+    if tower == "vision" or plain in ("language.embed.out", "language.positions") or ".rope." in plain:
+        return False
+    blocks = sorted({".".join(part.split(".")[:3]) for part in values if part.startswith("language.blocks.")})
+    block = ".".join(plain.split(".")[:3]) if plain.startswith("language.blocks.") else ""
+    if block:
+        before_attention = plain.endswith(("norm1", "attn.q", "attn.k", "attn.v", "q_rope", "k_rope"))
+        return not before_attention and (
+            plain.endswith(("probs", "mixed")) or f"{scope}{block}.attn.mixed" not in values
+        )
+    return not blocks or f"{scope}{blocks[-1]}.resid_post" not in values
 
 
 def _driven(run: Run, lab: Lab, sink: Callable[[str, np.ndarray], np.ndarray | None], *, taps: str) -> None:
@@ -91,11 +129,14 @@ def _driven(run: Run, lab: Lab, sink: Callable[[str, np.ndarray], np.ndarray | N
 
 
 def _fit(name: str, port: np.ndarray, ours: np.ndarray) -> np.ndarray | None:
-    """Return the port's array if a run can go on with it: of our shape, finite, and no place outside its range."""
+    """Return the port's array if a run can go on with it: of our shape, and no place outside its range.
+
+    What is infinite or NaN goes its way, as it does in the port.
+    """
     if port.shape != ours.shape or name.endswith("probs"):
         return None
     if ours.dtype.kind == "f":
-        return port.astype(np.float64) if np.isfinite(port).all() else None
+        return port.astype(np.float64) if port.dtype.kind == "f" else None
     if port.dtype.kind != "i":
         return None
     if name.endswith("window_order"):

@@ -33,8 +33,9 @@ def sum_may_pass_the_range_on_its_way(lab: Lab) -> Iterator[Part | Run]:
     yield Part("inputs.weight", weight, "F D", "weight, one row per output")
     yield Part("outputs.y", lab.ops.linear(lab.held(x), lab.held(weight)), "rows F", "products")
     for ops in FORMATS:
+        form = ops.precision.name
         y = ops.linear(single(x), single(weight))
-        yield Part(f"outputs.{ops.precision.name}.y", y, "rows F", "products in this format")
+        yield Part(f"outputs.{form}.y", y, "rows F", "products in this format", format=ops.precision.name)
 
 
 @case(
@@ -55,8 +56,15 @@ def gate_times_up_may_leave_float16(lab: Lab) -> Iterator[Part | Run]:
     act = lab.ops.multiplied(lab.ops.silu(lab.held(gate)), lab.held(up))
     yield Part("outputs.act", act, "rows F", "silu(gate) * up")
     for ops in FORMATS:
+        form = ops.precision.name
         narrow = ops.multiplied(ops.silu(single(gate)), single(up))
-        yield Part(f"outputs.{ops.precision.name}.act", narrow, "rows F", "silu(gate) * up in this format")
+        yield Part(
+            f"outputs.{form}.act",
+            narrow,
+            "rows F",
+            "silu(gate) * up in this format",
+            format=ops.precision.name,
+        )
 
 
 @case(

@@ -64,8 +64,15 @@ def norm_rounds_in_front_of_the_gain(lab: Lab) -> Iterator[Part | Run]:
     yield Part("inputs.x", x, "rows D", "activations")
     yield Part("inputs.gain", gain, "D", "gain")
     for ops in FORMATS:
+        form = ops.precision.name
         norm = ops.rms_norm(single(x), single(gain), eps=EPS)
-        yield Part(f"outputs.{ops.precision.name}.norm", norm, "rows D", "normalised rows in this format")
+        yield Part(
+            f"outputs.{form}.norm",
+            norm,
+            "rows D",
+            "normalised rows in this format",
+            format=ops.precision.name,
+        )
 
 
 @case(
@@ -88,10 +95,17 @@ def towers_round_their_rotations_apart(lab: Lab) -> Iterator[Part | Run]:
     yield Part("inputs.cos", cos, "S d", "cosines, float32 numbers")
     yield Part("inputs.sin", sin, "S d", "sines, float32 numbers")
     for ops in FORMATS:
-        name, rounded = f"outputs.{ops.precision.name}", ops.precision.rounded
-        yield Part(f"{name}.vision", ops.rotated(single(x), cos, sin), "S N d", "turned as the encoder does")
+        form = ops.precision.name
+        name, rounded = f"outputs.{form}", ops.precision.rounded
+        yield Part(
+            f"{name}.vision",
+            ops.rotated(single(x), cos, sin),
+            "S N d",
+            "turned as the encoder does",
+            format=ops.precision.name,
+        )
         steps = ops.rotated_in_steps(single(x), rounded(cos), rounded(sin))
-        yield Part(f"{name}.language", steps, "S N d", "turned as the decoder does")
+        yield Part(f"{name}.language", steps, "S N d", "turned as the decoder does", format=form)
 
 
 @case(
@@ -112,7 +126,10 @@ def attention_rounds_four_times(lab: Lab) -> Iterator[Part | Run]:
     yield Part("inputs.v", v, "T K d", "values")
     yield Part("inputs.allowed", allowed, "L T", "true where a query may see a key")
     for ops in FORMATS:
-        name, probs = f"outputs.{ops.precision.name}", np.empty((2, 12, 12), dtype=np.float32)
+        form = ops.precision.name
+        name, probs = f"outputs.{form}", np.empty((2, 12, 12), dtype=np.float32)
         mixed = ops.attention(single(q), single(k), single(v), allowed=allowed, probs=probs)
-        yield Part(f"{name}.probs", probs, "N L T", "attention probabilities in this format")
-        yield Part(f"{name}.mixed", mixed, "L N d", "mixed values in this format")
+        yield Part(
+            f"{name}.probs", probs, "N L T", "attention probabilities in this format", format=ops.precision.name
+        )
+        yield Part(f"{name}.mixed", mixed, "L N d", "mixed values in this format", format=form)
