@@ -49,6 +49,9 @@ def test_every_operation_of_the_model_goes_through_the_value():
         # twice per block to the residual stream; gate and up
         "added": 2 * vision + 2 * text,
         "multiplied": vision + text,
+        # once for each tower's angles
+        "cos": 2,
+        "sin": 2,
     }
     counts.clear()
     decode_step(np.array([20]), cache, counted, delta=0)
@@ -60,6 +63,8 @@ def test_every_operation_of_the_model_goes_through_the_value():
         "silu": text,
         "added": 2 * text,
         "multiplied": text,
+        "cos": 1,
+        "sin": 1,
     }
 
 

@@ -14,8 +14,15 @@ DEEPEST_JSON = 64
 """Lists and objects inside each other. The files of a release have 5."""
 
 
-def json_object(path: Path, *, largest_bytes: int = LARGEST_JSON_BYTES) -> dict[str, Any]:
+def json_object(
+    path: Path, *, largest_bytes: int = LARGEST_JSON_BYTES, remedy: str = "download it again"
+) -> dict[str, Any]:
     """Return the object that a JSON file holds.
+
+    Args:
+        path: of the file.
+        largest_bytes: a larger file is refused unread.
+        remedy: what a user does about a file that is damaged.
 
     Raises:
         BadInput: if the file cannot be read, is larger than `largest_bytes`, is not JSON in UTF-8, holds anything
@@ -25,16 +32,14 @@ def json_object(path: Path, *, largest_bytes: int = LARGEST_JSON_BYTES) -> dict[
     """
     try:
         if path.stat().st_size > largest_bytes:  # (C29)
-            raise BadInput(
-                f"{path} is larger than {largest_bytes} bytes, which no file of its kind is; download it again"
-            )
+            raise BadInput(f"{path} is larger than {largest_bytes} bytes, which no file of its kind is; {remedy}")
         text = path.read_bytes()
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror}); check the path") from None
     try:
         return parsed_object(text)
     except ValueError as error:
-        raise BadInput(f"{path} {error}; download it again") from None
+        raise BadInput(f"{path} {error}; {remedy}") from None
 
 
 def parsed_object(text: bytes) -> dict[str, Any]:

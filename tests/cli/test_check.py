@@ -110,7 +110,7 @@ def test_a_program_is_run(tmp_path, capsys):
         ([], "give either a DUMP to read, or --program CMD to run"),
         (["gone.npz"], "gone.npz"),
         (["DUMP", "--map", "gone.toml"], "gone.toml"),
-        (["DUMP", "--filter", "nothing_*"], "matches nothing_*"),
+        (["DUMP", "--filter", "nothing_*"], "matches 'nothing_*'"),
         (["DUMP", "--model", "tiny-untied"], "is not the checkpoint of these goldens"),
         (["DUMP", "--xfails", "gone.txt"], "gone.txt"),
         (["DUMP", "--tolerances", "gone.toml"], "gone.toml"),

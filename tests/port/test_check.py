@@ -10,6 +10,7 @@ from qwen25vl.golden.restore import restored_run
 from qwen25vl.port.check import Check, weights_of
 from qwen25vl.port.policy import read_policy
 from qwen25vl.port.values import PortValues
+from qwen25vl.port.verdicts import PartVerdict
 from qwen25vl.port.xfails import Xfails
 from small_goldens import golden, lab
 
@@ -104,3 +105,27 @@ def test_a_report_is_strict_json():
     wrong["logits"] = np.full_like(wrong["logits"], np.nan)
     report = checked(port(words=wrong), WORDS)
     assert json.loads(json.dumps(report.json, allow_nan=False))["first_divergence"]["kind"] == "nan"
+
+
+def test_a_part_that_nothing_knows_is_told_and_not_judged():
+    more = {**values(WORDS), "language.blocks.99.mlp.act": np.zeros((2, 2), dtype=np.float32)}
+    report = checked(port(words=more), WORDS)
+    assert report.verdict == "pass"
+    assert "language.blocks.99.mlp.act" in report.notes[0]
+    assert not [part for part in report.parts if "99" in part.tap]
+
+
+def test_several_stages_that_are_suspicious_by_themselves_are_no_pass():
+    doubtful = [
+        PartVerdict(WORDS, f"language.blocks.0{i}.mlp.out", "suspicious", "other", local=True) for i in range(3)
+    ]
+    one = checked(port(words=values(WORDS)), WORDS)
+    assert replace(one, parts=(*one.parts, *doubtful[:2])).verdict == "pass"
+    assert replace(one, parts=(*one.parts, *doubtful)).verdict == "incomplete"
+
+
+def test_fail_fast_does_not_end_at_what_is_known_to_fail():
+    known = Xfails("known.txt", ("words/logits",))
+    found = port(words=values(WORDS, fault="logits scaled"), batch=values(BATCH))
+    report = checked(found, WORDS, BATCH, fail_fast=True, xfails=known)
+    assert {part.case for part in report.parts} == {WORDS, BATCH}

@@ -1,15 +1,27 @@
 """Section 15: a right port passes; a wrong one fails where it went wrong, and by itself only there."""
 
+import functools
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from planted_faults import FAULTS, Fault, ported
+from qwen25vl.golden.case import Part
+from qwen25vl.golden.corpus_read import open_goldens
+from qwen25vl.golden.manifest import about_model
+from qwen25vl.golden.noise import ALL_NOISE, write_noise
+from qwen25vl.golden.orders import ordered_ops
 from qwen25vl.golden.parts import GoldenParts
+from qwen25vl.golden.registry import all_cases
 from qwen25vl.golden.restore import restored_run
+from qwen25vl.golden.write_case import write_case
 from qwen25vl.port.judge import Judge
 from qwen25vl.port.policy import read_policy
+from qwen25vl.precision import PRECISIONS
 from small_goldens import golden, lab
 
 PROMPTS = ("picture", "video", "words", "batch")
@@ -100,7 +112,7 @@ def test_x8_x28_whole_numbers_are_equal_or_wrong():
     ("change", "detail"),
     [
         (lambda logits: logits[:-1], "shape"),
-        (lambda logits: logits.astype(np.int64), "int64, expected floating point"),
+        (lambda logits: logits.astype(np.int64), "whole numbers, expected floating point"),
     ],
 )
 def test_what_cannot_be_the_part_is_wrong_and_the_rest_is_judged(change, detail):
@@ -168,10 +180,42 @@ def test_x28_the_scores_of_the_last_token_are_enough(shape):
     assert (verdicts["logits"].verdict, verdicts["logits"].local) == ("wrong", True)
 
 
-def test_a_part_that_nothing_knows_is_suspicious():
-    values = {"language.blocks.99.mlp.act": np.zeros((2, 2))}
-    verdicts, _ = judged("words", values, precision="float32", declares=lambda part: False)
-    assert verdicts["language.blocks.99.mlp.act"].verdict == "suspicious"
+def test_x32_numbers_of_a_format_are_compared_by_the_share_that_differs():
+    entry = next(entry for entry in all_cases() if entry.id == "norm_rounds_in_front_of_the_gain")
+    case = written_unit(entry)
+    name = "outputs.bfloat16.norm"
+    assert case.parts.entries[name]["format"] == "bfloat16"
+    right = np.array(case.parts[name])
+    for share, verdict in ((0, "exact"), (0.01, "noise"), (0.1, "wrong")):
+        values = right.copy()
+        values.reshape(-1)[: int(share * right.size)] *= np.float32(1 + 2.0**-7)  # the next number of bfloat16
+        for precision in ("float32", "bfloat16"):
+            judge = Judge(read_policy(), precision, lab(), declares=lambda part: False)
+            (said,), _ = judge.verdicts(case, {name: values})
+            assert said.verdict == verdict, (share, precision)
+
+
+def test_forced_functions_are_held_against_their_own_noise():
+    entry = next(entry for entry in all_cases() if entry.id == "norm_rounds_in_front_of_the_gain")
+    case = written_unit(entry)
+    name = next(name for name in case.noise if "free" in case.noise[name]["float32"])
+    other = lab().with_ops(ordered_ops(PRECISIONS["float32"], "reversed"))
+    found = {part.id: part.array for part in entry.function(other) if isinstance(part, Part)}
+    judge = Judge(read_policy(), "float32", lab(), declares=lambda part: False, forced=True)
+    (said,), _ = judge.verdicts(case, {name: found[name]})
+    assert said.verdict in ("exact", "noise")
+    assert said.noise_units is None or said.noise_units <= 1.01
+
+
+@functools.cache
+def written_unit(entry):
+    """A case of one function, with its noise."""
+    folder = Path(tempfile.mkdtemp(prefix="qwen25vl-test-")) / entry.id
+    folder.mkdir()
+    about = about_model(lab().model, name="tiny", arithmetic="blas")
+    manifest, run = write_case(folder, entry, lab(), taps=entry.taps, about=about)
+    write_noise(folder, entry, lab(), run=run, manifest=manifest, plan=ALL_NOISE)
+    return open_goldens(folder)[0][0]
 
 
 def test_forced_stages_are_held_against_the_noise_of_one_stage():
@@ -207,11 +251,6 @@ def answered(step, *, close, follows=True):
 
 def Parts(parts, scores):  # noqa: N802 - makes one
     """The parts of a golden with other scores, in files of their own."""
-    import tempfile
-    from pathlib import Path
-
-    from safetensors.numpy import save_file
-
     folder = Path(tempfile.mkdtemp(prefix="qwen25vl-test-"))
     save_file({"x": scores}, folder / "answer.safetensors")
     start = 8 + int.from_bytes((folder / "answer.safetensors").read_bytes()[:8], "little")

@@ -92,12 +92,13 @@ def test_the_answer_names_the_first_wrong_number_its_look_and_whose_fault_it_is(
     said = answer_text(failed_report())
     assert said == (
         f"The first wrong number is {FAULT} of case main_job, only channels 5 to 9 of each head: the width band; "
-        "wrong by itself, even for the inputs that the port gave it."
+        "wrong by itself: it is also wrong when computed again from the port's own numbers."
     )
 
 
 @pytest.mark.parametrize(
-    ("local", "words"), [(True, "by itself, even"), (False, "inherited: right"), (None, "was not judged")]
+    ("local", "words"),
+    [(True, "by itself: it is also"), (False, "inherited: it is right"), (None, "was not judged")],
 )
 def test_the_answer_says_whether_the_fault_is_local(local, words):
     report = report_of(PartVerdict("case", "logits", "wrong", "other", local=local))
@@ -121,7 +122,9 @@ def test_the_answer_of_a_doubtful_dump_says_what_is_doubtful():
 def test_the_answer_of_an_incomplete_dump_counts_what_is_missing_and_not_what_is_known_to():
     parts = [PartVerdict("c", tap, "missing", "other") for tap in ("logits", "vision.out")]
     report = replace(report_of(*parts, problems=("broken",)), expected_failures=("c/logits",))
-    assert answer_text(report) == ("Nothing that could be compared is wrong; 1 part of 2 missing and 1 problem.")
+    assert answer_text(report) == (
+        "Nothing that was compared, in 1 case, is wrong; 1 part of 2 missing and 1 problem."
+    )
 
 
 def test_an_empty_check_does_not_claim_that_anything_is_right():

@@ -98,10 +98,10 @@ def run(options: argparse.Namespace) -> int:
     if (options.dump is None) == (options.program is None):
         raise BadInput("give either a DUMP to read, or --program CMD to run")
     if options.report is not None:
-        check_output(options.report, what="the report")
+        _check_report(options.report)
     policy = read_policy(options.tolerances)
     xfails = Xfails() if options.xfails is None else read_xfails(options.xfails)
-    known, problems = open_goldens(options.golden)
+    known, problems = open_goldens(options.golden, verify=True)
     goldens = _chosen(known, options.filter, problems)
     model = load("tiny" if options.model is None else options.model, precision="float64")
     hashes = weights_of(model)
@@ -130,14 +130,26 @@ def run(options: argparse.Namespace) -> int:
     return EXIT_CODES[report.verdict]
 
 
+def _check_report(out: Path) -> None:
+    """Refuse, before any work, to write the page over a file that is none."""
+    check_output(out, what="the report")
+    if out.is_file() and out.stat().st_size:
+        with out.open("rb") as file:
+            if file.read(9).lower() != b"<!doctype":
+                raise BadInput(
+                    f"--report {str(out)!r} exists and is no page of an earlier check; choose another name"
+                )
+
+
 def _chosen(goldens: Sequence[GoldenCase], globs: Sequence[str], problems: Sequence[str]) -> Sequence[GoldenCase]:
     """Keep the cases that a glob matches."""
     if not goldens:
         raise BadInput(f"no golden can be used: {problems[0]}")
     chosen = [golden for golden in goldens if not globs or any(_matches(golden, glob) for glob in globs)]
     if not chosen:
+        named = ", ".join(repr(glob) for glob in globs)
         raise BadInput(
-            f"no case of {len(goldens)} matches {', '.join(globs)}; give a glob over their ids, a family or a tier"
+            f"no case of {len(goldens)} matches {named}; give a glob over their ids, a family or a tier"
         )
     return chosen
 

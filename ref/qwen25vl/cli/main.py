@@ -3,7 +3,9 @@
 import argparse
 import io
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -14,6 +16,9 @@ from qwen25vl.errors import BadInput
 USAGE_ERROR = 2
 """Exit code for a wrong option or bad input."""
 
+TERMINATED = 143
+"""Exit code after SIGTERM, likewise."""
+
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
@@ -23,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a sign that the terminal lacks is shown as an escape
         sys.stdout.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
+    _heed_termination()
     try:
         code: int = options.function(options)
         print(end="", flush=True)  # a reader that has gone is noticed here, not at the end of Python
@@ -47,6 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "a shorter prompt or --precision float32",
         )
     return code
+
+
+def _heed_termination() -> None:
+    """End on SIGTERM as on Ctrl-C, so that what was begun is taken away and no child outlives its parent."""
+    in_main = threading.current_thread() is threading.main_thread()
+    if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
 
 
 class _Parser(argparse.ArgumentParser):

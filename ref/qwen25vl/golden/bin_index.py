@@ -87,7 +87,7 @@ def json_entries(path: Path) -> list[tuple[str, Any]]:
     Raises:
         BadInput: if it is no such index.
     """
-    document = json_object(path, largest_bytes=LARGEST_INDEX_BYTES)
+    document = json_object(path, largest_bytes=LARGEST_INDEX_BYTES, remedy="write it again")
     if document.get("schema") != BIN_SCHEMA:
         raise BadInput(
             f"{path}: schema must be {shown(BIN_SCHEMA)}, got {shown(document.get('schema'))}; see the format"

@@ -88,7 +88,7 @@ def read_corpus(path: Path) -> dict[str, Any]:
         BadInput: if it is no list of a corpus, is damaged, or is of another major version.
     """
     where = path / CORPUS
-    document = json_object(where)
+    document = json_object(where, remedy="write it again")
     if document.get("schema") != CORPUS_SCHEMA:
         raise BadInput(f"{where} is no list of a corpus: its schema is {shown(document.get('schema'))}")
     check_schema_version(document.get("schema_version"), where=where, reads=READS)
@@ -174,7 +174,7 @@ def read_noise(directory: Path) -> dict[str, Any]:
     path = directory / NOISE
     if not path.is_file():
         return {}
-    document = json_object(path, largest_bytes=LARGEST_NOISE_BYTES)
+    document = json_object(path, largest_bytes=LARGEST_NOISE_BYTES, remedy="write it again")
     if document.get("schema") != NOISE_SCHEMA:
         raise BadInput(f"{path} is no file of noise: its schema is {shown(document.get('schema'))}")
     check_schema_version(document.get("schema_version"), where=path, reads=READS)

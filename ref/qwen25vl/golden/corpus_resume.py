@@ -82,7 +82,9 @@ def _has_noise(directory: Path, plan: NoisePlan) -> bool:
     if not plan.precisions:
         return False
     parts = read_noise(directory)
-    if json_object(path, largest_bytes=LARGEST_NOISE_BYTES).get("orders") != list(plan.orders):
+    if json_object(path, largest_bytes=LARGEST_NOISE_BYTES, remedy="write it again").get("orders") != list(
+        plan.orders
+    ):
         return False
     found = {(name, mode) for entry in parts.values() for name, modes in entry.items() for mode in modes}
     wanted = {(name, mode) for name in plan.precisions for mode in plan.modes}

@@ -68,7 +68,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     Spec: spec/15-golden-values.md (X5, X9)
     """
     path = directory / MANIFEST
-    document = json_object(path)
+    document = json_object(path, remedy="write it again")
     if document.get("schema") != SCHEMA:
         raise BadInput(f"{path} is no manifest of a golden: its schema is {shown(document.get('schema'))}")
     check_schema_version(document.get("schema_version"), where=path, reads=READS)

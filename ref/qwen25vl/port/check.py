@@ -73,6 +73,14 @@ class Check:
             except BadInput as refusal:  # its numbers lead nowhere: it is judged as it ran
                 problems.append(f"{golden.id}: {refusal}")
                 found, shown = replace(judge, lab=None).verdicts(golden, values)
+            unknown = sorted(set(values) - {part.tap for part in found})
+            if unknown:
+                count = f"{len(unknown)} parts of the dump ({unknown[0]}{', ...' if len(unknown) > 1 else ''})"
+                notes[f"{golden.id}: {count} are neither in the golden nor in the model, and were not judged"] = (
+                    None
+                )
+            if not golden.noise and any(entry["dtype"] == "F64" for entry in golden.parts.entries.values()):
+                notes[f"{golden.id}: no noise was measured with it, so its limits are assumed ones"] = None
             parts += found
             evidence += shown if len(evidence) < 2 else []
             known, _ = self.xfails.expected(found)

@@ -79,7 +79,8 @@ def misfit(found: np.ndarray, right: np.ndarray) -> str:
     if found.shape != right.shape:
         return f"it has the shape {list(found.shape)}, expected {list(right.shape)}"
     if right.dtype.kind == "f" and found.dtype.kind != "f":
-        return f"it holds {found.dtype}, expected floating point"
+        what = "whole numbers" if found.dtype.kind in "iu" else str(found.dtype)
+        return f"it holds {what}, expected floating point"
     if right.dtype.kind != "f" and found.dtype.kind == "f" and not np.array_equal(found, np.trunc(found)):
         return "it holds fractions, expected whole numbers"
     return ""

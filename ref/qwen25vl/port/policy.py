@@ -99,7 +99,7 @@ def _table(path: Path) -> dict[str, Any]:
                     raise BadInput(f"{path}: [{name}.{key}] is unknown; choose one of {', '.join(sorted(known))}")
                 _check_limits(limits, where=f"{path}: [{name}.{key}]")
         elif name == "override" and isinstance(value, list):
-            for i, entry in enumerate(value):
+            for i, entry in enumerate(value, start=1):
                 _check_override(entry, where=f"{path}: override {i}")
         else:
             raise BadInput(f"{path}: {name!r} is unknown; use default, op, precision or override")
@@ -117,6 +117,8 @@ def _check_limits(limits: Any, *, where: str, more: tuple[str, ...] = ()) -> Non
             raise BadInput(f"{where}: {name!r} is unknown; use {', '.join((*LIMITS, *more))}")
         if type(value) not in (int, float) or not 0 < value < float("inf"):
             raise BadInput(f"{where}: {name} must be a positive number, got {shown(value)}")
+    if limits.get("suspicious", 0) > limits.get("wrong", float("inf")):
+        raise BadInput(f"{where}: suspicious {limits['suspicious']} must not exceed wrong {limits['wrong']}")
 
 
 def _check_override(entry: Any, *, where: str) -> None:
@@ -125,7 +127,8 @@ def _check_override(entry: Any, *, where: str) -> None:
     try:
         re.compile(entry["part"])
     except (KeyError, TypeError, re.error) as error:
-        raise BadInput(f"{where} needs `part`, a regular expression over ids ({error!r})") from error
+        got = shown(entry.get("part"))
+        raise BadInput(f"{where} needs `part`, a regular expression for whole ids, got {got}") from error
     if "precision" in entry and entry["precision"] not in PRECISIONS:
         raise BadInput(
             f"{where}: precision must be one of {', '.join(PRECISIONS)}, got {shown(entry['precision'])}"

@@ -127,12 +127,14 @@ def answer_text(report: CheckReport) -> str:
         part.verdict == "missing" and f"{part.case}/{part.tap}" not in report.expected_failures
         for part in report.parts
     )
+    if not report.parts:
+        return "There is no verdict, for nothing was compared: dump and golden have no part in common."
     if report.verdict == "incomplete":
         lacks = [f"{count_text(missing, 'part')} of {len(report.parts):,} missing"] if missing else []
         lacks += [count_text(len(report.problems), "problem")] if report.problems else []
-        return f"Nothing that could be compared is wrong; {' and '.join(lacks)}."
-    if not report.parts:
-        return "But nothing was compared: dump and golden have no part in common."
+        lacks = lacks or ["but several stages are suspicious by themselves"]
+        cases = len({part.case for part in report.parts})
+        return f"Nothing that was compared, in {count_text(cases, 'case')}, is wrong; {' and '.join(lacks)}."
     counts = Counter[str](part.verdict for part in report.parts)
     said = [f"{counts[verdict]:,} {words}" for verdict, words in GOOD.items() if counts[verdict]]
     cases = len({part.case for part in report.parts})
@@ -153,13 +155,16 @@ def advice(report: CheckReport) -> list[str]:
     if first is not None:
         steps += _advice_on(report, first)
     if report.problems:
-        steps.append("Mend what could not be read: a part that cannot be read is not compared.")
+        steps.append("Read the problems: what they name was not compared.")
     if report.verdict == "incomplete" and any(part.verdict == "missing" for part in report.parts):
         steps.append("Dump what is missing, and check again: what is not there is not proven right.")
     if first is None and any(part.verdict == "suspicious" for part in report.parts):
         steps.append("Look at what is suspicious: it is further off than rounding should be.")
     if not report.parts:
         steps.append("Compare the names in the dump with `qwen25vl names`; a map of names may be needed.")
+    if report.expected_failures and not steps:
+        known = count_text(len(report.expected_failures), "part")
+        steps.append(f"Mend the {known} that are known to fail, and take them out of the list.")
     return steps or ["Nothing: the port is right, as far as these cases can tell."]
 
 
@@ -187,8 +192,8 @@ def _fault(part: PartVerdict) -> str:
     if part.local is None:
         return "whether it is wrong by itself was not judged"
     if part.local:
-        return "wrong by itself, even for the inputs that the port gave it"
-    return "inherited: right for the inputs that the port gave it"
+        return "wrong by itself: it is also wrong when computed again from the port's own numbers"
+    return "inherited: it is right for the port's own numbers before it"
 
 
 def _doubts(report: CheckReport) -> str:

@@ -123,11 +123,11 @@ class CheckReport:
     """In data-flow order, case by case."""
     problems: tuple[str, ...] = ()
     """Sentences about what could not be read or understood."""
-    notes: tuple[str, ...] = ()
-    """Sentences that the verdict does not depend on."""
     expected_failures: tuple[str, ...] = ()
     """`CASE/PART` of what is known to be wrong, and is."""
     evidence: tuple[Evidence, ...] = field(default=(), repr=False)
+    notes: tuple[str, ...] = ()
+    """Sentences that the verdict does not depend on."""
 
     @property
     def first_divergence(self) -> PartVerdict | None:
@@ -145,7 +145,7 @@ class CheckReport:
         counted = [part for part in self.parts if self._counts(part)]
         missing = any(part.verdict == "missing" for part in counted)
         doubts = sum(part.verdict == "suspicious" and part.local is True for part in counted)
-        whole = counted and not missing and not self.problems and doubts < SEVERAL_DOUBTS
+        whole = self.parts and not missing and not self.problems and doubts < SEVERAL_DOUBTS
         return "pass" if whole else "incomplete"
 
     @property

@@ -76,7 +76,7 @@ def _entries(path: Path) -> Sequence[Any]:
         raise BadInput(f"{path} is no valid TOML ({error}); mend it there") from None
     entries = document.get("map")
     if set(document) != {"map"} or not isinstance(entries, list) or not entries:
-        raise BadInput(f"{path} must hold [[map]] entries and nothing else; see qwen25vl.port.maps.toml")
+        raise BadInput(f"{path} must hold [[map]] entries and nothing else; see spec/check-your-port.md")
     return entries
 
 
