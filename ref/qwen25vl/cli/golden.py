@@ -44,7 +44,7 @@ def add_parser(commands: Any) -> None:
         "greedy answer, as safetensors files and a manifest. An older golden at OUT is replaced when\n"
         "the new one is complete.\n"
         "Without: write the corpus, a golden of every case that a port is checked with. What an\n"
-        "earlier run has finished there is kept.\n"
+        "earlier run has finished there with the same settings is kept; with others, it is replaced.\n"
         "Anything else at OUT is refused.",
         examples=EXAMPLES,
     )
