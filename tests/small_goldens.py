@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import qwen25vl
-from qwen25vl.golden.case import Lab, Run
+from qwen25vl.golden.case import Case, Lab, Run
 from qwen25vl.golden.corpus_read import GoldenCase, open_goldens
 from qwen25vl.golden.draws import drawn_bytes
 from qwen25vl.golden.manifest import about_model
-from qwen25vl.golden.noise import ALL_NOISE, write_noise
+from qwen25vl.golden.noise import ALL_NOISE, NoisePlan, write_noise
 from qwen25vl.golden.write import prompt_case
 from qwen25vl.golden.write_case import write_case
 
@@ -59,15 +59,19 @@ def lab() -> Lab:
 @functools.cache
 def golden(name: str, *, answer_tokens: int = 0, chunk: int | None = None) -> GoldenCase:
     """One golden with its noise."""
-    folder = Path(tempfile.mkdtemp(prefix="qwen25vl-test-")) / name
-    folder.mkdir()
     limits = {"max_pixels": 28 * 28 * 12} if name == "video" else {}
     before = lab().prepare(EARLIER[name]) if name in EARLIER else None
     run = Run(lab().prepare(PROMPTS[name], **limits), answer_tokens=answer_tokens, chunk=chunk, before=before)
-    case = replace(prompt_case(run), id=name)
+    return written(replace(prompt_case(run), id=name), taps="insides")
+
+
+def written(case: Case, *, taps: str | None = None, plan: NoisePlan = ALL_NOISE) -> GoldenCase:
+    """A case, written with its noise and opened; `taps` stand for those of the case."""
+    folder = Path(tempfile.mkdtemp(prefix="qwen25vl-test-")) / case.id
+    folder.mkdir()
     about = about_model(lab().model, name="tiny", arithmetic="blas")
-    manifest, _ = write_case(folder, case, lab(), taps="insides", about=about)
-    write_noise(folder, case, lab(), run=run, manifest=manifest, plan=ALL_NOISE)
+    manifest, run = write_case(folder, case, lab(), taps=taps or case.taps, about=about)
+    write_noise(folder, case, lab(), run=run, manifest=manifest, plan=plan)
     (found,), problems = open_goldens(folder)
     assert not problems
     return found

@@ -33,6 +33,11 @@ class Precision:
     """What NumPy does where a result is infinite or NaN: nothing, since these are results of the format (N27);
     None leaves NumPy as it is set."""
 
+    def held(self, array: np.ndarray) -> np.ndarray:
+        """Numbers as a port of this format holds them once it has loaded them; beyond its range, infinities."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.rounded(np.asarray(array).astype(self.dtype))
+
 
 FLOAT64 = Precision("float64", np.dtype(np.float64))
 """The oracle: golden values come from it."""

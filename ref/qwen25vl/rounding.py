@@ -38,6 +38,15 @@ def to_bfloat16(x: Float32[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
     return result  # (N14)
 
 
+def widened_bfloat16(bits: np.ndarray) -> Float32[np.ndarray, "..."]:
+    """Widen bfloat16, given as its bits in `uint16`, to float32, which is exact.
+
+    Returns: a new array.
+    """
+    # Of one number NumPy gives no array.
+    return np.asarray(np.left_shift(bits, DROPPED_BITS, dtype=np.uint32)).view(np.float32)
+
+
 def to_float16(x: Float[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
     """Round to the nearest number of float16: 11 significant bits, up to 65,504, subnormals down to 2**-24.
 

@@ -14,6 +14,7 @@ from films import HEIGHT, WIDTH, film
 from networks import every_tap, random_network
 from qwen25vl.config import QWEN25_VL_3B
 from qwen25vl.errors import BadInput
+from qwen25vl.golden.case import Run
 from qwen25vl.golden.estimate import expected_bytes, expected_taps, input_bytes
 from qwen25vl.golden.noise import NO_NOISE
 from qwen25vl.golden.write import write_golden
@@ -70,7 +71,7 @@ def test_x12_the_estimate_for_tiny_is_what_is_written(tmp_path, taps, precision)
     assert sum(tap.nbytes for tap in foreseen) == written["taps.safetensors"]
     with safe_open(tmp_path / "g" / "taps.safetensors", framework="numpy") as file:
         assert set(file.keys()) == {tap.id for tap in foreseen}
-    whole = expected_bytes(inputs, config=model.config, dtype=dtype, taps=taps, max_new_tokens=1)
+    whole = expected_bytes(Run(inputs, answer_tokens=1), config=model.config, dtype=dtype, taps=taps)
     assert whole == sum(written.values())
 
 
@@ -90,7 +91,7 @@ def test_x12_inputs_are_foreseen_to_the_byte(tmp_path, content):
     written = written_bytes(tmp_path / "g", model, inputs, taps="logits")
     assert input_bytes(inputs) == written["inputs.safetensors"]
     dtype = model.network.ops.precision.dtype
-    whole = expected_bytes(inputs, config=model.config, dtype=dtype, taps="logits", max_new_tokens=1)
+    whole = expected_bytes(Run(inputs, answer_tokens=1), config=model.config, dtype=dtype, taps="logits")
     assert whole == sum(written.values())
 
 

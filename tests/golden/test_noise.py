@@ -1,18 +1,15 @@
 """Section 15: the noise of a correct port is measured, free-running and stage by stage."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
 
 from qwen25vl.golden.case import Case, Lab, Part
-from qwen25vl.golden.manifest import about_model
-from qwen25vl.golden.noise import ALL_NOISE, LIGHT_NOISE, NO_NOISE, NoisePlan, measured_noise, write_noise
+from qwen25vl.golden.noise import LIGHT_NOISE, NO_NOISE, NoisePlan, measured_noise, write_noise
 from qwen25vl.golden.restore import restored_run
 from qwen25vl.golden.write import prompt_case
-from qwen25vl.golden.write_case import write_case
 from qwen25vl.precision import PRECISIONS
-from small_goldens import golden, lab
+from small_goldens import golden, lab, written
 
 QUICK = NoisePlan(precisions=("float32",), orders=("given",))
 
@@ -45,7 +42,7 @@ def test_x24_the_noise_of_float32_is_that_of_rounding():
     assert 2.0**-24 / 4 < stage < 40 * 2.0**-24
 
 
-def test_x24_more_orders_never_give_less_noise(tmp_path):
+def test_x24_more_orders_never_give_less_noise():
     case = golden("words")
     run = restored_run(case.parts, case.manifest)
     one = measured_noise(case.directory, prompt_case(run), lab(), run=run, manifest=case.manifest, plan=QUICK)
@@ -55,7 +52,7 @@ def test_x24_more_orders_never_give_less_noise(tmp_path):
                 assert value <= case.noise[name]["float32"][mode][measure], (name, mode, measure)
 
 
-def test_x24_a_function_alone_is_run_again_in_each_precision(tmp_path):
+def test_x24_a_function_alone_is_run_again_in_each_precision():
     given = np.arange(-8, 8).reshape(2, 8) / 4
 
     def halves(lab: Lab):
@@ -65,25 +62,20 @@ def test_x24_a_function_alone_is_run_again_in_each_precision(tmp_path):
         yield Part("outputs.rows", np.array([2]), "1", "how many")
 
     case = Case("halves", "Halves.", halves, "vision", "unit", "00", (), ())
-    about = about_model(lab().model, name="tiny", arithmetic="blas")
-    manifest, run = write_case(tmp_path, case, lab(), taps="stages", about=about)
-    write_noise(tmp_path, case, lab(), run=run, manifest=manifest, plan=ALL_NOISE)
-    noise = json.loads((tmp_path / "noise.json").read_text())
-    assert run is None
-    assert set(noise["parts"]) == {"outputs.y"}
-    assert 0 < noise["parts"]["outputs.y"]["float32"]["free"]["max"] < 2.0**-22
-    assert "stage" not in noise["parts"]["outputs.y"]["float32"]
+    made = written(case)
+    assert restored_run(made.parts, made.manifest) is None
+    assert set(made.noise) == {"outputs.y"}
+    assert 0 < made.noise["outputs.y"]["float32"]["free"]["max"] < 2.0**-22
+    assert "stage" not in made.noise["outputs.y"]["float32"]
 
 
-def test_x24_a_run_that_leaves_the_range_of_its_format_says_so(tmp_path):
+def test_x24_a_run_that_leaves_the_range_of_its_format_says_so():
     def large(lab: Lab):
         """Numbers beyond float16."""
         yield Part("outputs.y", lab.ops.multiplied(*[lab.held(np.full((1, 2), 300.0))] * 2), "rows D", "squares")
 
     case = Case("large", "Large.", large, "precision", "unit", "00", (), ())
-    about = about_model(lab().model, name="tiny", arithmetic="blas")
-    manifest, run = write_case(tmp_path, case, lab(), taps="stages", about=about)
-    noise = measured_noise(tmp_path, case, lab(), run=run, manifest=manifest, plan=ALL_NOISE)
+    noise = written(case).noise
     assert noise["outputs.y"]["float16"]["free"] == {"overflow": 1}
     assert noise["outputs.y"]["float32"]["free"]["max"] == 0
 

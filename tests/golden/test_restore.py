@@ -1,32 +1,18 @@
 """Section 15: a golden holds all that is needed to run it again."""
 
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from qwen25vl.golden.case import Run
-from qwen25vl.golden.corpus_read import open_goldens
-from qwen25vl.golden.execute import carried_out, expected_ids
-from qwen25vl.golden.manifest import about_model
+from qwen25vl.golden.estimate import expected_ids
+from qwen25vl.golden.execute import carried_out
+from qwen25vl.golden.noise import NO_NOISE
 from qwen25vl.golden.restore import restored_run
 from qwen25vl.golden.write import prompt_case
-from qwen25vl.golden.write_case import write_case
 from qwen25vl.tap import Tap
-from small_goldens import PROMPTS, lab, picture, text, turn
-
-
-def written(run, name):
-    """A golden of a run, opened."""
-    folder = Path(tempfile.mkdtemp(prefix="qwen25vl-test-")) / name
-    folder.mkdir()
-    about = about_model(lab().model, name="tiny", arithmetic="blas")
-    write_case(folder, replace(prompt_case(run), id=name), lab(), taps="stages", about=about)
-    (case,), _ = open_goldens(folder)
-    return case
-
+from small_goldens import PROMPTS, lab, picture, text, turn, written
 
 EARLIER = turn(picture(1, 56, 84), text("What?"))
 LATER = [*EARLIER, {"role": "assistant", "content": [text("Red.")]}, *turn(text("And now?"))]
@@ -44,7 +30,7 @@ RUNS = {
 @pytest.mark.parametrize("name", RUNS)
 def test_x2_a_run_restored_from_its_golden_computes_the_same(name):
     run = RUNS[name](lab().prepare)
-    case = written(run, name)
+    case = written(replace(prompt_case(run), id=name), plan=NO_NOISE)
     again = restored_run(case.parts, case.manifest)
     assert (again.chunk, again.answer_tokens) == (run.chunk, run.answer_tokens)
     seen = []

@@ -8,11 +8,11 @@ import pytest
 from qwen25vl.errors import BadInput
 from qwen25vl.golden.corpus_read import open_goldens
 from qwen25vl.golden.registry import all_cases
-from qwen25vl.port.dump import open_dump
+from qwen25vl.port.dump import joined_dump, open_dump
 from qwen25vl.port.maps.name_map import name_map
 from qwen25vl.port.maps.rules import NameMap, Rule
 from qwen25vl.port.part_shape import in_shape, is_same_row_major, whole_numbers
-from qwen25vl.port.values import case_values, golden_values, port_values
+from qwen25vl.port.values import golden_values, port_values
 from small_golden import written_main_job
 
 OURS = name_map("ours")
@@ -145,7 +145,8 @@ def test_a_part_that_cannot_be_made_of_such_shapes_is_told_before_it_is_read(tmp
 
 @pytest.mark.parametrize("prefix", ["", "a/"])
 def test_a_dump_of_one_case_needs_no_prefix(tmp_path, prefix):
-    found = case_values(dump_of(tmp_path, **{f"{prefix}logits": LOGITS}), OURS, "a", parts_of=no_shapes)
+    dump = dump_of(tmp_path, **{f"{prefix}logits": LOGITS})
+    found = values_of(joined_dump(dump.name, {"a": dump}), "a")
     np.testing.assert_array_equal(found.by_case["a"]["logits"], LOGITS)
     assert (found.name, found.problems) == (str(tmp_path / "dump.npz"), ())
 

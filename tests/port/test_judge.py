@@ -11,19 +11,15 @@ from safetensors.numpy import save_file
 
 from planted_faults import FAULTS, Fault, ported, tanh_gelu
 from qwen25vl.golden.case import Part
-from qwen25vl.golden.corpus_read import open_goldens
-from qwen25vl.golden.manifest import about_model
-from qwen25vl.golden.noise import ALL_NOISE, write_noise
 from qwen25vl.golden.orders import ordered_ops
 from qwen25vl.golden.parts import GoldenParts
 from qwen25vl.golden.registry import all_cases
 from qwen25vl.golden.restore import restored_run
-from qwen25vl.golden.write_case import write_case
 from qwen25vl.ops import reference_ops
 from qwen25vl.port.judge import Judge
 from qwen25vl.port.policy import read_policy
 from qwen25vl.precision import PRECISIONS
-from small_goldens import golden, lab
+from small_goldens import golden, lab, written
 
 PROMPTS = ("picture", "video", "words", "batch")
 
@@ -225,12 +221,7 @@ def test_forced_functions_are_held_against_their_own_noise():
 @functools.cache
 def written_unit(entry):
     """A case of one function, with its noise."""
-    folder = Path(tempfile.mkdtemp(prefix="qwen25vl-test-")) / entry.id
-    folder.mkdir()
-    about = about_model(lab().model, name="tiny", arithmetic="blas")
-    manifest, run = write_case(folder, entry, lab(), taps=entry.taps, about=about)
-    write_noise(folder, entry, lab(), run=run, manifest=manifest, plan=ALL_NOISE)
-    return open_goldens(folder)[0][0]
+    return written(entry)
 
 
 def test_forced_stages_are_held_against_the_noise_of_one_stage():

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from port.report_samples import FAULT, empty_report, failed_report, passed_report
+from qwen25vl.port.error_shape import KINDS
 from qwen25vl.port.report_words import (
     HINTS,
     SECTIONS,
@@ -19,7 +20,7 @@ from qwen25vl.port.report_words import (
     section_text,
     units_text,
 )
-from qwen25vl.port.verdicts import KINDS, CheckReport, PartVerdict
+from qwen25vl.port.verdicts import CheckReport, PartVerdict
 
 SPEC = Path(__file__).parents[2] / "spec"
 

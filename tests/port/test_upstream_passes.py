@@ -6,15 +6,12 @@ import pytest
 
 from qwen25vl.bundled import checkpoint_directory
 from qwen25vl.golden.case import Run
-from qwen25vl.golden.corpus_read import open_goldens
-from qwen25vl.golden.manifest import about_model
-from qwen25vl.golden.noise import NoisePlan, write_noise
+from qwen25vl.golden.noise import NoisePlan
 from qwen25vl.golden.registry import chosen_cases
 from qwen25vl.golden.restore import restored_run
-from qwen25vl.golden.write_case import write_case
 from qwen25vl.port.judge import Judge
 from qwen25vl.port.policy import read_policy
-from small_goldens import lab
+from small_goldens import lab, written
 
 FORMATS = ("float32", "bfloat16")
 
@@ -41,22 +38,18 @@ def recorded(model, inputs, *, precision):
     return {name: array for name, array in taps.items() if not name.endswith(("silu", "qkv"))}
 
 
-def written(entry, folder):
+def written_in_one(entry):
     """A case with the noise of the formats in question; None if upstream cannot run it in one piece."""
     (run,) = [item for item in entry.function(lab()) if isinstance(item, Run)]
     if run.chunk is not None or run.before is not None:
         return None
-    about = about_model(lab().model, name="tiny", arithmetic="blas")
-    manifest, run = write_case(folder, entry, lab(), taps=entry.taps, about=about)
-    plan = NoisePlan(precisions=FORMATS, modes=("free",))
-    write_noise(folder, entry, lab(), run=run, manifest=manifest, plan=plan)
-    return open_goldens(folder)[0][0]
+    return written(entry, plan=NoisePlan(precisions=FORMATS, modes=("free",)))
 
 
 @pytest.mark.oracle
 @pytest.mark.parametrize("entry", MODEL_CASES, ids=lambda entry: entry.id)
-def test_x26_a_dump_of_transformers_passes(entry, tmp_path):
-    golden = written(entry, tmp_path)
+def test_x26_a_dump_of_transformers_passes(entry):
+    golden = written_in_one(entry)
     if golden is None:
         assert entry.id in {
             "pieces_see_what_came_before",

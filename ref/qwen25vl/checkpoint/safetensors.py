@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Integer
 
+from qwen25vl.checkpoint.safetensors_header import safetensors_header
 from qwen25vl.errors import BadInput
-from qwen25vl.json_file import parsed_object
+from qwen25vl.rounding import widened_bfloat16
 from qwen25vl.wording import named
 
 STORED_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
@@ -26,9 +27,6 @@ MOST_SIDES = 8
 
 VALUES_AT_ONCE = 1 << 20
 """Values that are widened at a time where only a few of them are wanted."""
-
-LENGTH_BYTES = 8
-"""A file begins with the length of its header: an unsigned little-endian integer of this many bytes."""
 
 LONGEST_HEADER_BYTES = 10_000_000
 """Longer headers are refused unread. The 72B has 1353 tensors; in one file their header would take 200 kB."""
@@ -106,7 +104,9 @@ def open_file(path: Path) -> dict[str, StoredTensor]:
 
 def _opened(path: Path) -> dict[str, StoredTensor]:
     """The tensors of a file that exists."""
-    header, data_start = _header(path)
+    header, data_start = safetensors_header(
+        path, longest_bytes=LONGEST_HEADER_BYTES, remedy="download it again"
+    )  # (C13)
     entries = [_entry(path, name, entry) for name, entry in header.items() if name != "__metadata__"]
     _check_extents(path, entries, data_bytes=path.stat().st_size - data_start)
     data = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))[data_start:]  # (C12)
@@ -114,30 +114,6 @@ def _opened(path: Path) -> dict[str, StoredTensor]:
         name: StoredTensor(name, dtype, shape, data[begin:end].view(STORED_TYPES[dtype]).reshape(shape))
         for name, dtype, shape, begin, end in entries
     }
-
-
-def _header(path: Path) -> tuple[dict[str, Any], int]:
-    """The header's JSON object, and the byte of the file at which the data starts. (C13)"""
-    file_bytes = path.stat().st_size
-    with path.open("rb") as file:
-        prefix = file.read(LENGTH_BYTES)
-        if prefix == b"version ":
-            raise BadInput(
-                f"{path} is a Git LFS pointer, not the file that it stands for; download the file itself"
-            )
-        if len(prefix) < LENGTH_BYTES:
-            raise BadInput(f"{path} has {file_bytes} bytes, too few for a safetensors file; download it again")
-        length = int.from_bytes(prefix, "little")
-        if length > min(file_bytes - LENGTH_BYTES, LONGEST_HEADER_BYTES):
-            raise BadInput(
-                f"{path} promises a header of {length} bytes but has {file_bytes} bytes in all; "
-                "it is cut short, or not a safetensors file; download it again"
-            )
-        text = file.read(length)
-    try:
-        return parsed_object(text), LENGTH_BYTES + length
-    except ValueError as error:
-        raise BadInput(f"{path} has a malformed header (it {error}); download it again") from None
 
 
 def _entry(path: Path, name: str, entry: Any) -> tuple[str, str, tuple[int, ...], int, int]:
@@ -225,10 +201,8 @@ def _widened(raw: np.ndarray, stored: str, dtype: np.dtype[np.floating]) -> np.n
     """`raw` bits of the type `stored`, as float32 or float64. (C16)"""
     if dtype not in (np.float32, np.float64):
         raise ValueError(f"tensors are read as float32 or float64, not as {dtype}")
-    if stored == "BF16":  # the upper half of a float32
-        raw = np.asarray(np.left_shift(raw, 16, dtype=np.uint32)).view(
-            np.float32
-        )  # of one number, NumPy gives no array
+    if stored == "BF16":
+        raw = widened_bfloat16(raw)
     with np.errstate(all="ignore"):  # NaN, infinity and F64 beyond float32 pass through as the casts define
         wide = raw.astype(dtype, copy=False).view()
     wide.flags.writeable = False

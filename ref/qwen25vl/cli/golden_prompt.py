@@ -10,7 +10,7 @@ from qwen25vl.cli.media_options import media_sources, printable
 from qwen25vl.cli.options import Progress, prepared, print_json
 from qwen25vl.errors import BadInput
 from qwen25vl.golden.arithmetic import in_arithmetic
-from qwen25vl.golden.case import Lab
+from qwen25vl.golden.case import Lab, Run
 from qwen25vl.golden.estimate import LARGE_BYTES, expected_bytes, expected_taps
 from qwen25vl.golden.folder import INTEGERS, MANIFEST, NOISE, TENSOR_FILES, check_replaceable
 from qwen25vl.golden.write import write_golden
@@ -62,15 +62,10 @@ def written_prompt(options: argparse.Namespace) -> int:
 
 def _check_size(options: argparse.Namespace, model: Model, inputs: Inputs) -> None:
     """Refuse a large golden that nobody confirmed. (X12)"""
+    run = Run(inputs, answer_tokens=options.max_new_tokens)
 
     def gigabytes(taps: str) -> float:
-        return 1e-9 * expected_bytes(
-            inputs,
-            config=model.config,
-            dtype=model.network.ops.precision.dtype,
-            taps=taps,
-            max_new_tokens=options.max_new_tokens,
-        )
+        return 1e-9 * expected_bytes(run, config=model.config, dtype=model.network.ops.precision.dtype, taps=taps)
 
     size = gigabytes(options.taps)
     if size * 1e9 > LARGE_BYTES and not options.yes:

@@ -99,8 +99,7 @@ class Lab:
 
     def held(self, array: np.ndarray) -> np.ndarray:
         """Give drawn numbers the precision of the run: widened, or rounded to the format."""
-        precision = self.ops.precision
-        return precision.rounded(array.astype(precision.dtype))
+        return self.ops.precision.held(array)
 
     def with_ops(self, ops: Ops) -> "Lab":
         """Return a lab that computes with other functions, its weights read in their precision."""

@@ -1,13 +1,14 @@
 """Section 15 - the estimate: which taps will a prompt have, and how large, before anything is computed?"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from qwen25vl.config import Config
 from qwen25vl.errors import BadInput
+from qwen25vl.golden.case import Run
 from qwen25vl.inputs import Inputs
 from qwen25vl.tap import Tap
 from qwen25vl.tap_names import TAP_NAMES
@@ -79,34 +80,67 @@ def expected_taps(
     return found
 
 
-def expected_bytes(
-    inputs: Inputs, *, config: Config, dtype: np.dtype[np.floating], taps: str, max_new_tokens: int
-) -> int:
-    """Count the bytes of a golden's tensors: its inputs, its taps, and the longest answer that there may be.
+def expected_ids(run: Run, *, config: Config, taps: str) -> list[str]:
+    """List the ids that a run may report, of those that `taps` selects. With `before`, some of them may not come.
 
     Args:
-        inputs, dtype, taps: as in `expected_taps`.
-        max_new_tokens: steps of that answer.
+        run: what is to be run.
+        config: of the checkpoint.
+        taps: a level or a glob, as in `Tap`.
+    """
+    reports = _reports(run, config=config, dtype=np.dtype(np.float64), taps=taps)
+    return [name for _, names in reports for name in names]
 
-    Raises:
-        BadInput: if `taps` selects nothing.
+
+def expected_bytes(run: Run, *, config: Config, dtype: np.dtype[np.floating], taps: str) -> int:
+    """Count the bytes of a run's tensors at most: its inputs, its taps, and the longest answers.
+
+    In pieces, a prompt's taps take what they take in one (attention probabilities less); behind an earlier
+    prompt they take less.
+
+    Args:
+        run: the prompts.
+        config: of the checkpoint.
+        dtype: of the activations.
+        taps: a level or a glob, as in `Tap`.
 
     Spec: spec/15-golden-values.md (X12)
     """
+    given = sum(input_bytes(inputs) for inputs in (run.inputs, run.before) if inputs is not None)
+    found = sum(tap.nbytes for tap, names in _reports(run, config=config, dtype=dtype, taps=taps) if names)
     step = config.text.vocab_size * dtype.itemsize + ID_BYTES + LOGPROB_BYTES
-    found = expected_taps(inputs, config=config, dtype=dtype, taps=taps)
-    return input_bytes(inputs) + sum(tap.nbytes for tap in found) + max_new_tokens * step
+    return given + found + len(run.inputs.ids) * run.answer_tokens * step
+
+
+def _reports(
+    run: Run, *, config: Config, dtype: np.dtype[np.floating], taps: str
+) -> Iterator[tuple[ExpectedTap, list[str]]]:
+    """Give each tap of each prompt, and the ids that it reports under, of those that `taps` selects."""
+    listener, rows = Tap(pattern=taps), len(run.inputs.ids)
+    for b in range(rows):
+        row = run.inputs.row(b)
+        scope = f"rows.{b:02d}." if rows > 1 else ""
+        chunks = [""]
+        if run.chunk is not None:
+            chunks = [f"chunks.{i:02d}." for i in range(-(-row.ids.shape[1] // run.chunk))]
+        for tap in expected_taps(row, config=config, dtype=dtype):
+            pieces = chunks if tap.id.startswith("language.") else [""]
+            names = [f"{scope}{piece}{tap.id}" for piece in pieces]
+            yield tap, [name for name in names if listener.wants(name)]
 
 
 def input_bytes(inputs: Inputs) -> int:
-    """Count the bytes of what a prompt is given: arrays, and pictures and frames as decoded and as resized.
+    """Count the bytes of what prompts are given: arrays, and pictures and frames as decoded and as resized.
 
-    No frame is decoded: of a video the number and size of its chosen frames are known.
+    Only several prompts have a mask and counts of media. No frame is decoded: of a video the number and size of
+    its chosen frames are known.
 
     Spec: spec/15-golden-values.md (X2, X12)
     """
     arrays = [inputs.ids, inputs.positions, inputs.delta, inputs.image_rows, inputs.image_grids]
     arrays += [inputs.video_rows, inputs.video_grids, inputs.second_per_grid]
+    if len(inputs.ids) > 1:  # (X2)
+        arrays += [inputs.mask, np.array(inputs.media_counts, dtype=np.int64)]
     for picture in inputs.pictures:
         arrays += [picture.rgb, picture.resized]
     decoded = 0

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 
 from qwen25vl.api import Model, Output
-from qwen25vl.config import Config
 from qwen25vl.generate.answer import Step
 from qwen25vl.generate.answers import Generation
 from qwen25vl.golden.case import Part, Run
@@ -14,7 +13,6 @@ from qwen25vl.inputs import Inputs
 from qwen25vl.media.clip import decoded_frames
 from qwen25vl.model import Past, decode_step, vocabulary_scores
 from qwen25vl.tap import Tap
-from qwen25vl.tap_names import TAP_NAMES
 
 
 def given_parts(run: Run) -> Iterator[Part]:
@@ -129,30 +127,3 @@ def _answer_parts(ids: np.ndarray, logits: np.ndarray, logprobs: np.ndarray) -> 
         Part("answer.logits", logits, "steps V", chosen_by, "11"),
         Part("answer.logprobs", logprobs, "steps", "natural logarithm of its probability", "11"),
     ]
-
-
-def expected_ids(run: Run, *, config: Config, taps: str) -> list[str]:
-    """List the ids that a run may report, of those that `taps` selects. With `before`, some of them may not come.
-
-    Args:
-        run: what is to be run.
-        config: of the checkpoint.
-        taps: a level or a glob, as in `Tap`.
-    """
-    listener, found = Tap(pattern=taps), []
-    rows = len(run.inputs.ids)
-    for b in range(rows):
-        row = run.inputs.row(b)
-        scope = f"rows.{b:02d}." if rows > 1 else ""
-        chunks = [""]
-        if run.chunk is not None:
-            chunks = [f"chunks.{i:02d}." for i in range(-(-row.ids.shape[1] // run.chunk))]
-        for entry in TAP_NAMES:
-            tower = entry.id.split(".")[0]
-            if tower == "vision" and len(row.image_rows) + len(row.video_rows) == 0:
-                continue
-            depth = config.vision.depth if tower == "vision" else config.text.num_hidden_layers
-            names = [entry.id.replace("NN", f"{i:02d}") for i in range(depth if "NN" in entry.id else 1)]
-            pieces = chunks if tower == "language" else [""]
-            found += [scope + piece + name for piece in pieces for name in names]
-    return [name for name in found if listener.wants(name)]

@@ -6,7 +6,9 @@ each of the `ORDERS`. Free-running, errors add up along the model; stage by stag
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from qwen25vl.golden.deviation import Deviation, deviation
 from qwen25vl.golden.execute import carried_out
 from qwen25vl.golden.folder import NOISE
 from qwen25vl.golden.orders import ORDERS, ordered_ops
-from qwen25vl.golden.parts import golden_parts
+from qwen25vl.golden.parts import GoldenParts, golden_parts
 from qwen25vl.precision import PRECISIONS, Precision
 from qwen25vl.tap import Tap
 
@@ -80,24 +82,26 @@ def measured_noise(
         For each part, precision and mode: `max`, `p99`, `rel_l2`, `rms` and, where the first side counts rows,
         `worst_token`, each the largest of all orders. Where a run left the range of its format: `overflow` 1.
     """
-    truth, noise = golden_parts(folder, manifest), dict[str, dict[str, dict[str, dict[str, float]]]]()
-    for name in plan.precisions:
-        precision = PRECISIONS[name]
-        for mode in plan.modes:
-
-            def compared(part_id: str, found: np.ndarray, name: str = name, mode: str = mode) -> None:
-                if part_id not in truth or found.dtype.kind != "f":
-                    return
-                apart = deviation(found, truth[part_id], dims=truth.entries[part_id]["dims"])
-                _enter(noise.setdefault(part_id, {}).setdefault(name, {}).setdefault(mode, {}), apart)
-
-            for order in plan.orders:
-                other = lab.with_ops(ordered_ops(precision, order))
-                if run is not None:
-                    _run_again(run, other, truth=truth, mode=mode, taps=manifest["taps"], compared=compared)
-                if mode == "free":
-                    _made_again(case, other, compared=compared)
+    truth, noise = golden_parts(folder, manifest), Noise()
+    makes_more = run is None or any(part_id.startswith("outputs.") for part_id in truth)
+    for precision, mode, order in product(plan.precisions, plan.modes, plan.orders):
+        compared = partial(_compared, truth=truth, noise=noise, precision=precision, mode=mode)
+        other = lab.with_ops(ordered_ops(PRECISIONS[precision], order))
+        if run is not None:
+            _run_again(run, other, truth=truth, mode=mode, taps=manifest["taps"], compared=compared)
+        if mode == "free" and makes_more:
+            _made_again(case, other, compared=compared)
     return noise
+
+
+def _compared(
+    part_id: str, found: np.ndarray, *, truth: GoldenParts, noise: Noise, precision: str, mode: str
+) -> None:
+    """Compare what was computed with the truth, if it is of floating point, and enter how far it is off."""
+    if part_id not in truth or found.dtype.kind != "f":
+        return
+    apart = deviation(found, truth[part_id], dims=truth.entries[part_id]["dims"])
+    _enter(noise.setdefault(part_id, {}).setdefault(precision, {}).setdefault(mode, {}), apart)
 
 
 def _run_again(
@@ -109,16 +113,17 @@ def _run_again(
     taps: str,
     compared: Callable[[str, np.ndarray], None],
 ) -> None:
-    """Repeat a run; stage by stage, each tap goes on with the truth, in the format of the precision."""
+    """Repeat a run; stage by stage, each tap goes on with the truth, in its format, and no answer is decoded."""
+    again = run if mode == "free" else replace(run, answer_tokens=0)
 
     def sink(name: str, array: np.ndarray) -> np.ndarray | None:
         compared(name, array)
         if mode == "free" or array.dtype.kind != "f" or name not in truth:
             return None
-        return held(truth[name], lab.ops.precision)
+        return lab.ops.precision.held(truth[name])
 
-    parts, _ = carried_out(run, lab.model, tap=Tap(pattern=taps, sink=sink), follow=truth)
-    for part in parts if mode == "free" else []:
+    parts, _ = carried_out(again, lab.model, tap=Tap(pattern=taps, sink=sink), follow=truth)
+    for part in parts:
         compared(part.id, part.array)
 
 
@@ -130,9 +135,8 @@ def _made_again(case: Case, lab: Lab, *, compared: Callable[[str, np.ndarray], N
 
 
 def held(array: np.ndarray, precision: Precision) -> np.ndarray:
-    """Round an array to a precision, as a port does that loads it."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return precision.rounded(np.asarray(array).astype(precision.dtype))
+    """`precision.held`."""
+    return precision.held(array)
 
 
 def _enter(entry: dict[str, float], apart: Deviation) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from qwen25vl.ops import Ops, reference_ops
 from qwen25vl.precision import FLOAT64, Precision
+from qwen25vl.rounding import as_it_is
 
 ORDERS = ("given", "reversed", "pieces", "fused")
 """`given`: as the reference does. `reversed`: every sum from its last term to its first. `pieces`: sums over
@@ -85,7 +86,7 @@ def _fused(precision: Precision) -> dict[str, Any]:
     """Compute each function in float64 and round its result once; `silu` goes into the product unrounded."""
     wide = reference_ops(replace(FLOAT64, hidden_score=precision.hidden_score, on_overflow=precision.on_overflow))
 
-    def fused(name: str, *, rounded: Callable[[np.ndarray], np.ndarray]) -> Callable[..., np.ndarray]:
+    def fused(name: str, *, held: Callable[[np.ndarray], np.ndarray]) -> Callable[..., np.ndarray]:
         function = getattr(wide, name)
 
         def computed(*arrays: np.ndarray | None, probs: np.ndarray | None = None, **settings: Any) -> np.ndarray:
@@ -93,20 +94,11 @@ def _fused(precision: Precision) -> dict[str, Any]:
                 settings["probs"] = np.empty(probs.shape, dtype=np.float64)
             result = function(*[None if a is None else a.astype(np.float64) for a in arrays], **settings)
             if probs is not None:
-                probs[:] = narrow(settings["probs"])
-            return rounded(_held(result, precision))
+                probs[:] = held(settings["probs"])
+            return held(result)
 
         return computed
 
-    def narrow(array: np.ndarray) -> np.ndarray:
-        return precision.rounded(_held(array, precision))
-
     names = ("linear", "rms_norm", "rotated", "rotated_in_steps", "attention", "gelu", "added", "multiplied")
-    found = {name: fused(name, rounded=precision.rounded) for name in names}
-    return found | {"silu": fused("silu", rounded=lambda array: array)}
-
-
-def _held(array: np.ndarray, precision: Precision) -> np.ndarray:
-    """Turn float64 into the type of a precision; what is beyond its range becomes infinite."""
-    with np.errstate(over=precision.on_overflow):
-        return array.astype(precision.dtype)
+    found = {name: fused(name, held=precision.held) for name in names}
+    return found | {"silu": fused("silu", held=replace(precision, rounded=as_it_is).held)}

@@ -1,6 +1,5 @@
 """Section 15 - parts: how are the arrays of a golden read back?"""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from qwen25vl.checkpoint.safetensors_header import safetensors_header
 from qwen25vl.errors import BadInput
+from qwen25vl.rounding import widened_bfloat16
 
 PART_DTYPES = {
     "F64": "<f8",
@@ -21,6 +22,9 @@ PART_DTYPES = {
     "BOOL": "|b1",
 }
 """Types of a part, and how its bits are held."""
+
+LONGEST_HEADER_BYTES = 100_000_000
+"""Longer headers of goldens and dumps are refused unread; a file of a million tensors has one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +50,7 @@ class GoldenParts(Mapping[str, np.ndarray]):
             offset=self.offsets[part_id],
             shape=shape,
         )
-        if kind == "BF16":
-            return (raw.astype(np.uint32) << 16).view(np.float32)
-        return raw.astype(np.float32) if kind == "F16" else raw
+        return widened(raw, kind)
 
     def __iter__(self) -> Iterator[str]:
         """Go through the ids in the manifest's order."""
@@ -72,7 +74,12 @@ def golden_parts(directory: Path, manifest: Mapping[str, Any]) -> GoldenParts:
     Spec: spec/15-golden-values.md (X7)
     """
     entries = {part["id"]: part for part in manifest["parts"]}
-    headers = {name: _header(directory / name) for name in {part["file"] for part in manifest["parts"]}}
+    headers = {
+        name: safetensors_header(
+            directory / name, longest_bytes=LONGEST_HEADER_BYTES, remedy="write the golden again"
+        )
+        for name in {part["file"] for part in manifest["parts"]}
+    }
     offsets = {}
     for part_id, part in entries.items():
         stored, start = headers[part["file"]]
@@ -90,14 +97,11 @@ def golden_parts(directory: Path, manifest: Mapping[str, Any]) -> GoldenParts:
     return GoldenParts(directory=directory, entries=entries, offsets=offsets)
 
 
-def _header(path: Path) -> tuple[dict[str, Any], int]:
-    """Read a file's header; return it and where the data begins."""
-    try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(min(length, path.stat().st_size)))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path} cannot be read as safetensors ({error}); write the golden again") from error
-    if not isinstance(header, dict):
-        raise BadInput(f"{path} has no header of safetensors; write the golden again")
-    return header, 8 + length
+def widened(bits: np.ndarray, dtype: str) -> np.ndarray:
+    """Return the numbers of a part from its bits; bfloat16 and float16 widened to float32, which is exact."""
+    if dtype == "BF16":
+        return widened_bfloat16(bits)
+    if dtype == "F16":
+        with np.errstate(all="ignore"):  # a signalling NaN becomes a quiet one
+            return bits.astype(np.float32)
+    return bits

@@ -10,7 +10,8 @@ import numpy as np
 from qwen25vl.errors import BadInput
 from qwen25vl.generate.answers import Generation
 from qwen25vl.golden.case import Case, Lab, Part, Run
-from qwen25vl.golden.execute import carried_out, expected_ids, given_parts
+from qwen25vl.golden.estimate import expected_ids
+from qwen25vl.golden.execute import carried_out, given_parts
 from qwen25vl.golden.folder import INTEGERS, MANIFEST, TENSOR_FILES
 from qwen25vl.golden.manifest import file_entry, manifest_of, manifest_text
 from qwen25vl.golden.stream import TensorWriter

@@ -10,7 +10,6 @@ from qwen25vl.config import Config
 from qwen25vl.golden.case import Run
 from qwen25vl.golden.corpus_read import GoldenCase
 from qwen25vl.golden.deviation import Deviation, deviation
-from qwen25vl.golden.noise import held
 from qwen25vl.port.error_shape import error_shape
 from qwen25vl.port.error_view import Layout
 from qwen25vl.port.extent import Extent
@@ -37,6 +36,7 @@ WHOLE_NUMBERS_APART = 0.25
 class Measured:
     """A part beside what it should be."""
 
+    found: np.ndarray
     wanted: np.ndarray
     floor: Floor
     apart: Deviation
@@ -93,7 +93,8 @@ class Bench:
         if np.array_equal(found, right):
             return self.said(part_id, "exact", "noise", "", noise_units=0.0, max_abs=0.0, rel_l2=0.0)
         local = self._by_itself() if alone is None else not np.array_equal(found, alone)
-        return self._off(part_id, "wrong", found, right, tolerance=WHOLE_NUMBERS_APART, local=local)
+        apart = deviation(found, right, dims=self.dims(part_id))
+        return self._off(part_id, "wrong", found, right, apart=apart, tolerance=WHOLE_NUMBERS_APART, local=local)
 
     def _formatted(self, part_id: str, found: np.ndarray, right: np.ndarray) -> PartVerdict:
         """Judge numbers of a 16-bit format by the share that is not equal: they show its rounding. (X32)"""
@@ -137,7 +138,7 @@ class Bench:
     ) -> PartVerdict:
         """Give the verdict: by itself first, since an error that is inherited is another part's."""
         precision = PRECISIONS[self.floors.precision]
-        if wanted is not None and np.array_equal(found, held(wanted, precision), equal_nan=True):
+        if wanted is not None and np.array_equal(found, precision.held(wanted), equal_nan=True):
             return self.said(part_id, "exact", "noise", "", max_abs=0.0, rel_l2=0.0)
         limits = self.floors.limits(part_id)
         inherits = self._by_itself() if alone is None else None if alone.units > limits.suspicious else False
@@ -147,7 +148,15 @@ class Bench:
             for measured, local in candidates:
                 if measured is not None and measured.units > limit:
                     tolerance = limits.wrong * self.floors.element(measured.floor, measured.wanted)
-                    return self._off(part_id, verdict, found, measured.wanted, tolerance=tolerance, local=local)
+                    return self._off(
+                        part_id,
+                        verdict,
+                        measured.found,
+                        measured.wanted,
+                        apart=measured.apart,
+                        tolerance=tolerance,
+                        local=local,
+                    )
         nearest = alone if free is None else free
         assert nearest is not None
         local = None if alone is None else False
@@ -160,17 +169,18 @@ class Bench:
         found: np.ndarray,
         wanted: np.ndarray,
         *,
+        apart: Deviation,
         tolerance: float,
         local: bool | None,
     ) -> PartVerdict:
         """Say what an error looks like; of many inherited ones, of the first few."""
-        dims, kind, detail = self.dims(part_id), "other", "inherited"
+        kind, detail = "other", "inherited"
         if local is not False or len(self.inherited) < FEW_INHERITED:
             shape = error_shape(
                 found.astype(np.float64),
                 wanted.astype(np.float64),
                 part=part_id,
-                dims=dims,
+                dims=self.dims(part_id),
                 tolerance=tolerance,
                 layout=layout_of(part_id, self.layouts),
             )
@@ -179,7 +189,6 @@ class Bench:
                 kind, detail = "other", "no element is far off, but together they are more than noise"
         if local is False:
             self.inherited.append(part_id)
-        apart = deviation(found, wanted, dims=dims)
         return self.said(part_id, verdict, kind, detail, local=local, **_measures(apart))
 
     def sides(self, part_id: str) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
@@ -196,7 +205,7 @@ class Bench:
     def _measured(self, part_id: str, found: np.ndarray, wanted: np.ndarray, floor: Floor) -> Measured:
         """Hold a part beside what it should be."""
         apart = deviation(found, wanted, dims=self.dims(part_id))
-        return Measured(wanted, floor, apart, units(apart, floor, wanted, precision=self.floors.precision))
+        return Measured(found, wanted, floor, apart, units(apart, floor, wanted, precision=self.floors.precision))
 
     def _format(self, part_id: str) -> str:
         """Return the 16-bit format whose rounding a part shows, "" for most. (X32)"""

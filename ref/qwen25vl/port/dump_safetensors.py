@@ -7,15 +7,11 @@ wrong.
 from pathlib import Path
 from typing import Any
 
-from qwen25vl.checkpoint.safetensors import LENGTH_BYTES
-from qwen25vl.errors import BadInput
+from qwen25vl.checkpoint.safetensors_header import safetensors_header
 from qwen25vl.golden.bin_index import BinTensor, array_fault, place_fault
-from qwen25vl.json_file import parsed_object
+from qwen25vl.golden.parts import LONGEST_HEADER_BYTES
 from qwen25vl.port.dump_tensor import DumpTensor
 from qwen25vl.wording import named, shown
-
-LONGEST_DUMP_HEADER_BYTES = 100_000_000
-"""Longer headers are refused unread; a dump of a million tensors has one."""
 
 
 def safetensors_tensors(path: Path) -> tuple[dict[str, DumpTensor], tuple[str, ...]]:
@@ -27,7 +23,7 @@ def safetensors_tensors(path: Path) -> tuple[dict[str, DumpTensor], tuple[str, .
     Raises:
         BadInput: if there is no header that could be read.
     """
-    header, start = _header(path)
+    header, start = safetensors_header(path, longest_bytes=LONGEST_HEADER_BYTES, remedy="write it again")
     found: dict[str, DumpTensor] = {}
     problems = []
     for name, entry in header.items():
@@ -39,26 +35,6 @@ def safetensors_tensors(path: Path) -> tuple[dict[str, DumpTensor], tuple[str, .
         else:
             found[name] = tensor
     return found, tuple(problems)
-
-
-def _header(path: Path) -> tuple[dict[str, Any], int]:
-    """Return the header's object, and the byte of the file where the data begins."""
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(LENGTH_BYTES), "little")
-            if size < LENGTH_BYTES or length > min(size - LENGTH_BYTES, LONGEST_DUMP_HEADER_BYTES):
-                raise BadInput(
-                    f"{path} promises a header of {length} bytes but has {size} bytes in all; it is cut short, or "
-                    "not a safetensors file; write it again"
-                )
-            text = file.read(length)
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror or error}); check it and its rights") from None
-    try:
-        return parsed_object(text), LENGTH_BYTES + length
-    except ValueError as error:
-        raise BadInput(f"{path} has a malformed header (it {error}); write it again") from None
 
 
 def _tensor(path: Path, name: str, entry: Any, *, start: int) -> DumpTensor | str:

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qwen25vl.golden.bin_index import BIN_DTYPES
-
-FLOAT_WORDS = ("F64", "F32", "F16", "BF16")
-"""Words of the dtypes that hold fractions."""
+from qwen25vl.golden.parts import widened
 
 WORDS = {np.dtype(held).newbyteorder("="): word for word, held in BIN_DTYPES.items() if word != "BF16"}
 """The word of each NumPy type. NumPy has no bfloat16."""
@@ -31,10 +29,8 @@ class DumpTensor:
         """Read the array, in the machine's byte order; bfloat16 and float16 widened to float32, which is exact."""
         raw = self.load().reshape(self.shape)
         if self.dtype == "BF16":
-            return np.asarray(raw.view("<u2").astype(np.uint32) << 16).view(np.float32)
-        if self.dtype == "F16":
-            with np.errstate(all="ignore"):  # a signalling NaN becomes a quiet one
-                return raw.astype(np.float32)
+            raw = raw.view("<u2")
+        raw = widened(raw, self.dtype)
         native = raw.astype(raw.dtype.newbyteorder("="), copy=False)
         return np.require(native, requirements="A")  # a foreign file may hold it at an odd place
 

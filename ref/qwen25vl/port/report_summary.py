@@ -76,7 +76,7 @@ class MissingKind:
 
 def state_of(report: CheckReport, part: PartVerdict) -> str:
     """Return the verdict of a part, or `expected` if it is known to fail."""
-    return "expected" if f"{part.case}/{part.tap}" in report.expected_failures else part.verdict
+    return "expected" if part.name in report.expected_failures else part.verdict
 
 
 def case_summaries(report: CheckReport) -> list[CaseSummary]:
@@ -91,7 +91,7 @@ def case_summaries(report: CheckReport) -> list[CaseSummary]:
             parts=tuple(parts),
             counts=dict(Counter(part.verdict for _, part in parts)),
             first_wrong=next(
-                (part for _, part in parts if part.verdict == "wrong" and f"{case}/{part.tap}" not in known), None
+                (part for _, part in parts if part.verdict == "wrong" and part.name not in known), None
             ),
         )
         for case, parts in members.items()

@@ -7,8 +7,9 @@ import numpy as np
 
 from qwen25vl.golden.corpus_read import GoldenCase
 from qwen25vl.golden.registry import all_cases
-from qwen25vl.port.dump import Dump, joined_dump, located
+from qwen25vl.port.dump import Dump, located
 from qwen25vl.port.maps.name_map import Mapped, NameMap
+from qwen25vl.port.maps.rules import itself
 from qwen25vl.port.part_shape import in_shape, whole_numbers
 from qwen25vl.port.port_precision import port_precision
 from qwen25vl.wording import named
@@ -129,11 +130,6 @@ def port_values(
     )
 
 
-def case_values(dump: Dump, mapping: NameMap, case_id: str, *, parts_of: Shapes) -> PortValues:
-    """Find out what each array of the dump of one case is; its names have the prefix CASE/ or none."""
-    return port_values(joined_dump(dump.name, {case_id: dump}), mapping, case_ids=[case_id], parts_of=parts_of)
-
-
 def golden_values(
     dump: Dump, mapping: NameMap, goldens: Sequence[GoldenCase], *, others: Collection[str] = ()
 ) -> PortValues:
@@ -180,9 +176,8 @@ def _case_values(
     """Find the parts of one case."""
     mapped, unknown = mapping.mapped(tuple(names))
     troubles[UNKNOWN] += [names[name] for name in unknown if name not in shapes]
-    own = [
-        Mapped(name, (name,), _first) for name in unknown if name in shapes
-    ]  # ids of the golden, whatever the map
+    # Ids of the golden mean themselves, whatever the map.
+    own = [Mapped(name, (name,), itself) for name in unknown if name in shapes]
     made: dict[str, Mapped] = {}
     for one in (*mapped, *own):
         if one.part in made:
@@ -201,11 +196,6 @@ def _can_be_made(shapes: Sequence[tuple[int, ...]], mapped: Mapped) -> bool:
     except (ValueError, IndexError, TypeError, MemoryError):  # BadInput is a ValueError
         return False
     return True
-
-
-def _first(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Take an array as it is."""
-    return arrays[0]
 
 
 def _counted(names: Sequence[str], one: str, many: str) -> str:

@@ -12,24 +12,6 @@ to be sure; certainly another number; not in the dump though its map declares it
 SEVERAL_DOUBTS = 3
 """So many stages suspicious by themselves are more than chance."""
 
-KINDS = (
-    "noise",
-    "permutation",
-    "transposition",
-    "scale",
-    "sign",
-    "head",
-    "band",
-    "token",
-    "frame",
-    "padding",
-    "saturation",
-    "nan",
-    "offset",
-    "other",
-)
-"""What an error may look like."""
-
 
 @dataclass(frozen=True)
 class PartVerdict:
@@ -40,7 +22,7 @@ class PartVerdict:
     """Its id; a tap's where it is one."""
     verdict: Verdict
     kind: str
-    """One of `KINDS`; `noise` where it is exact, and `other` where it is missing."""
+    """One of `error_shape.KINDS`; `noise` where it is exact, and `other` where it is missing."""
     detail: str = ""
     """A clause that says what the error looks like, or why nothing could be compared."""
     section: str = ""

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from qwen25vl.config import Config
 from qwen25vl.port.maps.rules import NameMap, Rule, declared_by
-from qwen25vl.port.maps.steps import Step, alone, chained, heads, unknown, whole_numbers
+from qwen25vl.port.maps.steps import Step, alone, chained, heads, unknown, wide_integers
 
 GRAPH_SOURCE = (
     "llama.cpp: src/models/qwen2vl.cpp at 19c2c34, src/llama-graph.cpp at 00395eb, "
@@ -93,7 +93,7 @@ def _rule(part: str, source: str, *steps: Step, how: str = "", declared: bool = 
 def _vision(config: Config | None) -> Iterator[Rule]:
     """Return the rules of the vision encoder."""
     note = "what gathers into window order, despite its name; an input of the graph"
-    yield _rule("vision.window_order", "v.inv_window_idx", alone(1), whole_numbers, how=note, declared=False)
+    yield _rule("vision.window_order", "v.inv_window_idx", alone(1), wide_integers, how=note, declared=False)
     split = heads(config.vision.num_heads) if config else unknown
     for part, (name, _) in BLOCK.items():
         yield _block_rule(f"vision.blocks.NN.{part}", f"v.{name}-NN", split)

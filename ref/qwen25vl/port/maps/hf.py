@@ -16,7 +16,7 @@ import numpy as np
 
 from qwen25vl.config import Config
 from qwen25vl.port.maps.rules import NameMap, Rule, declared_by
-from qwen25vl.port.maps.steps import Step, alone, chained, heads, piece, unknown, whole_numbers, widths
+from qwen25vl.port.maps.steps import Step, alone, chained, heads, piece, unknown, wide_integers, widths
 
 WRAPPED = r"(?:module\.|_orig_mod\.)*"
 """What a module that is spread over devices, or compiled, puts before its paths."""
@@ -72,7 +72,7 @@ def _vision(config: Config | None) -> Iterator[Rule]:
         if config is None:
             yield _rule(f"vision.{part}", f"{source}cu_seqlens", unknown, how=how)
         elif blocks:
-            yield _rule(f"vision.{part}", f"{source}cu_seqlens", whole_numbers, how=how, blocks=blocks)
+            yield _rule(f"vision.{part}", f"{source}cu_seqlens", wide_integers, how=how, blocks=blocks)
     for i, part in enumerate(("cos", "sin")):
         yield _rule(f"vision.rope.{part}", f"{source}position_embeddings.{i}", how="of any block")
 
@@ -140,11 +140,11 @@ def _merger(config: Config | None) -> Iterator[Rule]:
 
 def _language(config: Config | None) -> Iterator[Rule]:
     """Return the rules of what stands before the decoder's blocks."""
-    yield _rule("inputs.ids", "language_model.embed_tokens.input", alone(1), whole_numbers, declared=False)
+    yield _rule("inputs.ids", "language_model.embed_tokens.input", alone(1), wide_integers, declared=False)
     yield _rule("language.embed.out", "language_model.layers.0.input", alone(2))
     yield _rule("language.embed.out", "language_model.input.inputs_embeds", alone(2))
     positions = "language_model.input.position_ids"
-    yield _rule("language.positions", positions, _three_axes, alone(2, at=1), whole_numbers)
+    yield _rule("language.positions", positions, _three_axes, alone(2, at=1), wide_integers)
     for i, part in enumerate(("cos", "sin")):
         for source in (f"rotary_emb.{i}", f"layers.NN[.self_attn].input.position_embeddings.{i}"):
             yield _rule(f"language.rope.{part}", f"language_model.{source}", _one_angle(config), alone(2))

@@ -12,9 +12,6 @@ from qwen25vl.wording import named
 
 __all__ = ["Mapped", "NameMap", "name_map"]
 
-MAPS = ("ours", "hf", "gguf")
-"""Maps by name; any other map is the path of a TOML file."""
-
 
 def name_map(which: str, *, config: Config | None = None) -> NameMap:
     """Return a map by its name, or read it from a TOML file.

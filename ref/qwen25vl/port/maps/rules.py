@@ -70,7 +70,7 @@ class NameMap:
 
     def mapped(self, names: Sequence[str]) -> tuple[list[Mapped], list[str]]:
         """Find the parts that a dump's names stand for, and the names that nothing fits."""
-        parts = {name: Mapped(name, (name,), _itself) for name in names if is_part(name)}
+        parts = {name: Mapped(name, (name,), itself) for name in names if is_part(name)}
         known = set(parts)
         split = [(name, *_split(name)) for name in names]
         for rule in self.rules:
@@ -140,6 +140,6 @@ def is_part(name: str) -> bool:
     return True
 
 
-def _itself(arrays: Sequence[np.ndarray]) -> np.ndarray:
+def itself(arrays: Sequence[np.ndarray]) -> np.ndarray:
     """Take a dumped array as it is."""
     return arrays[0]

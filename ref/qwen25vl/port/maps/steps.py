@@ -76,7 +76,7 @@ def widths(width: int, advice: str) -> Step:
     return step
 
 
-def whole_numbers(x: np.ndarray) -> np.ndarray:
+def wide_integers(x: np.ndarray) -> np.ndarray:
     """Return integers as int64; transformers counts some in int32."""
     return x.astype(np.int64) if x.dtype.kind in "iu" else x
 
