@@ -11,6 +11,7 @@ from qwen25vl.inputs import Inputs
 from qwen25vl.language.cache import Cache, empty_cache
 from qwen25vl.language.decoder import decoded_tokens
 from qwen25vl.language.embed import embedded_tokens
+from qwen25vl.language.mrope import later_positions
 from qwen25vl.ops import Ops
 from qwen25vl.reuse import remaining_media, shared_length
 from qwen25vl.tap import SILENT, Tap
@@ -58,16 +59,15 @@ def prefill(
     start = 0 if past is None else shared_length(past.inputs, inputs, config=config)  # (D15)
     cache = _empty_cache(network) if past is None else past.cache.first(start)
     x = _embedded_prompt(inputs, network, start=start, tap=tap)
-    positions = inputs.positions[:, 0, start:]
 
     length = len(x) if chunk is None else chunk
     hidden = []
     for i, first in enumerate(range(0, len(x), length)):
-        piece = slice(first, first + length)  # (D14)
+        piece = x[first : first + length]  # (D14)
         scope = "language" if chunk is None else f"chunks.{i:02d}.language"
         out, cache = decoded_tokens(
-            x[piece],
-            positions[:, piece],
+            piece,
+            piece_positions(inputs, first=start + first, count=len(piece)),
             cache,
             weights,
             config=config.text,
@@ -76,6 +76,19 @@ def prefill(
         )
         hidden.append(out)
     return np.concatenate(hidden), cache
+
+
+def piece_positions(inputs: Inputs, *, first: int, count: int) -> Int64[np.ndarray, "3 {count}"]:
+    """Return the positions of some neighbouring tokens of a prompt.
+
+    Args:
+        inputs: the whole prompt.
+        first: index of the first of the tokens in the prompt.
+        count: of the tokens.
+
+    Spec: spec/10-decoder.md (D14)
+    """
+    return inputs.positions[:, 0, first : first + count]  # (D14) those that the whole prompt gives them
 
 
 def _embedded_prompt(inputs: Inputs, network: Network, *, start: int, tap: Tap) -> Float[np.ndarray, "L E"]:
@@ -132,7 +145,7 @@ def decode_step(
     Spec: spec/10-decoder.md (D11)
     """
     config, weights = network.config, network.weights
-    positions = np.tile(cache.length + np.arange(len(ids)) + delta, (3, 1))  # (D11)
+    positions = later_positions(cache.length, len(ids), delta=delta)  # (D11)
     x = weights.at("model").rows("embed_tokens.weight", ids)
     return decoded_tokens(
         x, positions, cache, weights.at("model"), config=config.text, ops=network.ops, tap=tap.at("language")

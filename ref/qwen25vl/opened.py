@@ -1,7 +1,7 @@
 """Sections 02 and 03 - opening: how does a part of a message become a picture or a clip?"""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,6 +73,11 @@ def opened_media(part: MediaPart, *, settings: MediaSettings, limits: Limits) ->
         if name in str(refusal):
             raise
         raise BadInput(f"{name}: {refusal}") from refusal
+
+
+def each_opened(parts: Iterable[MediaPart], *, settings: MediaSettings, limits: Limits) -> list[Picture | Clip]:
+    """Open the pictures and videos of a conversation in their order, each for itself (I25)."""
+    return [opened_media(part, settings=settings, limits=limits) for part in parts]
 
 
 def _general(part: MediaPart, asked: Mapping[str, Any], limits: Limits) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from qwen25vl.media.clip import Clip
 from qwen25vl.media.picture import Picture
 from qwen25vl.media.settings import MediaSettings, read_settings
 from qwen25vl.media.video_settings import video_profile
-from qwen25vl.opened import Limits, opened_media
+from qwen25vl.opened import Limits, each_opened
 from qwen25vl.prompt.layout import check_positions, expanded_ids
 from qwen25vl.prompt.messages import Message, check_messages, conversations, media_parts
 from qwen25vl.prompt.padding import padded_ids, read_pad_id
@@ -110,7 +110,7 @@ class Processor:
     def _prompt(self, messages: Sequence[Message], *, limits: Limits, **rendering: bool) -> "_Prompt":
         """Prepare one conversation."""
         text = self.render(messages, **rendering)
-        media = [opened_media(part, settings=self.settings, limits=limits) for part in media_parts(messages)]
+        media = each_opened(media_parts(messages), settings=self.settings, limits=limits)
         pictures = tuple(medium for medium in media if isinstance(medium, Picture))
         clips = tuple(medium for medium in media if isinstance(medium, Clip))
         ids = expanded_ids(

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 import qwen25vl
-from case_parts import changed, parts_of_case, run_of
+from case_parts import changed, run_of
 from qwen25vl.golden.case import Case, Lab, Part
 from qwen25vl.golden.execute import carried_out
 from qwen25vl.golden.orders import ORDERS, ordered_ops
 from qwen25vl.golden.registry import all_cases
 from qwen25vl.golden.stream import TYPE_NAMES
+from qwen25vl.port.mutants.running import parts_of_case
 from qwen25vl.precision import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, Precision
 from qwen25vl.rounding import to_bfloat16
 from qwen25vl.tap import Tap

@@ -144,7 +144,9 @@ FILTERS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "bug"), [pair for pair in FILTERS if not pair[0].startswith("weights")])
+@pytest.mark.parametrize(
+    ("name", "bug"), [pair for pair in FILTERS if not pair[0].startswith(("weights", "limits"))]
+)
 def test_a_wrong_filter_gives_other_bytes(name, bug, lab):
     arrays = case_arrays(name, lab)
     rgb, (height, width), right = arrays["inputs.rgb"], arrays["inputs.size"].tolist(), arrays["outputs.rgb"]
@@ -195,6 +197,22 @@ def test_i25_a_picture_that_is_resized_twice_has_other_bytes(lab):
     assert size_of(*first, *limits, 28) == right.shape[:2]  # the size is the same by either way
     assert not np.array_equal(resampled(resampled(rgb, *first), *right.shape[:2]), right)
     assert size_of(61, 130, *limits, 28, bug="no-pixel-limits") != right.shape[:2]
+
+
+@pytest.mark.parametrize("bug", ["", *(bug for name, bug in FILTERS if name.startswith("limits"))])
+def test_i25_a_limit_of_the_caller_decides_the_size_and_a_wrong_filter_shows(bug, lab):
+    arrays, settings = case_arrays("limits_of_a_caller_replace_those_of_the_settings", lab), lab.processor.settings
+    least, most = settings.min_pixels, settings.max_pixels
+    shapes = set()
+    for name, limits in (("none", (least, most)), ("largest", (least, 7000)), ("least", (20_000, most))):
+        right = arrays[f"outputs.{name}.rgb"]
+        size = size_of(90, 150, *limits, 28)
+        assert right.shape[:2] == size == tuple(14 * side for side in arrays[f"outputs.{name}.grid"][1:])
+        shapes.add(size)
+        if name == "largest" or bug != "no-antialias":  # the others grow, or hardly shrink
+            found = resampled(arrays["inputs.rgb"], *size, bug=bug)
+            assert np.array_equal(found, right) == (bug == "")
+    assert len(shapes) == 3
 
 
 def test_i11_one_row_of_pixels_has_this_size_and_no_other(lab):

@@ -16,28 +16,32 @@ def lab():
 
 
 def media_of(arrays, bug=""):
-    """The media of a prompt in its order: kind, grid in merged tokens, positions between rows of time."""
+    """The media of a prompt in its order: kind, grid in merged tokens, times of rows and their distance."""
     image_id, video_id, merge_p, tps = arrays["inputs.constants"].tolist()
     if bug == "tokens-per-second-fixed":
         tps = 2
-    images = [("image", (T, H // merge_p, W // merge_p), 0.0) for T, H, W in arrays["inputs.image_grids"].tolist()]
+    images = [
+        ("image", (T, H // merge_p, W // merge_p), (np.zeros(T), 1))
+        for T, H, W in arrays["inputs.image_grids"].tolist()
+    ]
     videos = []
     for (T, H, W), seconds in zip(
         arrays["inputs.video_grids"].tolist(), arrays["inputs.second_per_grid"].tolist(), strict=True
     ):
         seconds = int(seconds) if bug == "seconds-truncated-first" else seconds
-        videos.append(("video", (T, H // merge_p, W // merge_p), seconds * tps))
+        times = (np.arange(T, dtype=np.float32) * np.float32(seconds) * np.float32(tps)).astype(float)
+        if bug in ("time-products-joined", "time-rounded"):
+            times = np.arange(T) * (seconds * tps)
+        videos.append(("video", (T, H // merge_p, W // merge_p), (times, int(seconds) * tps)))
     ids = arrays["inputs.ids"]
     at = np.flatnonzero(np.isin(ids, [image_id, video_id]) & ~np.isin(np.roll(ids, 1), [image_id, video_id]))
     media = [(images if ids[i] == image_id else videos).pop(0) for i in at]
-    if bug == "pads-by-modality":
-        return sorted(media, key=lambda medium: medium[0])
     return media[1::-1] + media[2:] if bug == "picture-taken-for-video" else media
 
 
 def block(medium, start, bug):
     """Positions of one medium, from its start on."""
-    kind, (T, Hm, Wm), step = medium
+    kind, (T, Hm, Wm), (times, step) = medium
     if bug == "grid-transposed-positions":
         Hm, Wm = Wm, Hm
     scale = 2 if bug == "positions-in-patches" else 1
@@ -46,9 +50,10 @@ def block(medium, start, bug):
         time = {
             "video-time-constant": 0,
             "video-time-by-row": t,
-            "time-rounded": round(t * step),
-            "still-time-scaled": int(t * step) + start * (kind == "image"),
-        }.get(bug, int(t * step + 1e-6))
+            "video-time-from-start": start * (step - 1) if kind == "video" else 0,
+            "time-rounded": round(times[t % len(times)]),
+            "still-time-scaled": int(times[t % len(times)]) + start * (kind == "image"),
+        }.get(bug, int(times[t % len(times)]))
         rows += [(start + time, start + scale * h, start + scale * w) for h in range(Hm) for w in range(Wm)]
     if bug == "video-block-order":
         rows = rows[::2] + rows[1::2]
@@ -67,7 +72,7 @@ def walked(arrays, bug=""):
             rows.append((start,) * 3)
             start, text_run = start + 1, text_run + 1
             continue
-        medium = media.pop(0) if media else ("image", (1, 1, 1), 0.0)  # a wrong grid left pads over
+        medium = media.pop(0) if media else ("image", (1, 1, 1), (np.zeros(1), 1))  # a wrong grid left pads over
         if bug == "position-restarts" or (bug == "adjacent-pictures-joined" and text_run == 2):
             start = 0 if bug == "position-restarts" else start - 2
         found = block(medium, start, bug)
@@ -198,6 +203,8 @@ def batch_walked(arrays, side, bug=""):
         )
         if bug == "padding-counted":
             found = found + np.flatnonzero(row)[0]
+        if bug == "padding-position-zero":
+            positions[:, b, ~row] = 0
         place = np.arange(len(real)) if bug == "right-padding-assumed" else np.flatnonzero(row)
         positions[:, b, place] = found
         delta.append(found.max() + 1 - (len(real) if bug == "delta-unpadded" else len(row)))

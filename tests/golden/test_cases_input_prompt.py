@@ -60,7 +60,10 @@ def wrong_ids(bug, content, text):
     kept = content["added_tokens"]
     return {
         "pad-token-split": lambda: ids_of(content, text, added_tokens=[]),
-        "pad-ids-hard-coded": lambda: [151652, 151653, 151654, 151655, 151656],
+        "special-ids-hard-coded": lambda: [151652, 151653, 151654, 151655, 151656],
+        "added-token-missing": lambda: ids_of(
+            content, text, added_tokens=[token for token in kept if token["content"] != "<|image_pad|>"]
+        ),
         "special-in-text-escaped": lambda: ids_of(
             content, text, added_tokens=[token for token in kept if token["content"] != "<|im_end|>"]
         ),
@@ -83,7 +86,7 @@ def test_a_wrong_tokenizer_gives_other_ids(name, bug, lab, content):
         return
     text, right = text_of(arrays["inputs.text"]), arrays["outputs.ids"].tolist()
     assert ids_of(content, text) == right
-    if bug == "pad-ids-hard-coded" and lab.config.image_token_id == 151655:
+    if bug == "special-ids-hard-coded" and lab.config.image_token_id == 151655:
         assert right == [151652, 151653, 151654, 151655, 151656]  # where they belong
         return
     assert wrong_ids(bug, content, text) != right
@@ -132,7 +135,7 @@ def rendered(messages, *, numbered=False, opened=True, bug=""):
         parts = [{"type": "text", "text": parts}] if isinstance(parts, str) else parts
         if bug == "text-before-image":
             parts = sorted(parts, key=lambda part: part["type"] != "text")
-        if bug == "pads-by-modality":
+        if bug == "pictures-before-videos":
             parts = sorted(parts, key=lambda part: part["type"] == "video")
         pieces = []
         for part in parts:
@@ -182,7 +185,7 @@ def test_p6_a_conversation_without_a_system_message_is_this_text(lab):
     [
         ("", (10, 12, 6)),
         ("pads-not-merged", (40, 48, 24)),
-        ("pads-by-modality", (10, 6, 12)),
+        ("pictures-before-videos", (10, 6, 12)),
         ("vision-markers-repeated", (10, 12, 6)),
         ("pad-ids-hard-coded", (10, 12, 6)),
     ],

@@ -24,6 +24,8 @@ def chosen(total, fps, asked, bug=""):
         numbers = [int(i * total / count) for i in range(count)]
     if bug == "frames-from-step-zero":
         numbers = [math.floor(i * (total - 1) / count + 0.5) for i in range(count)]
+    if bug == "frames-sampled-twice":
+        numbers = [numbers[n] for n in chosen(count, fps, asked)[0]]
     seconds = {
         "asked-rate-for-time": 2 / asked,
         "source-rate-for-time": 2 / fps,

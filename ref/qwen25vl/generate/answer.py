@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64
 
 from qwen25vl.generate.draw import drawn_id, uniform_number
-from qwen25vl.generate.rules import next_scores
+from qwen25vl.generate.rules import next_scores, occurred_ids
 from qwen25vl.generate.settings import GenerationSettings
 from qwen25vl.language.cache import Cache
 from qwen25vl.model import Network, decode_step, vocabulary_scores
@@ -59,19 +59,29 @@ def answer_steps(
     """
     if max_new_tokens < 1:
         raise ValueError(f"max_new_tokens must be at least 1, got {max_new_tokens}")
-    hidden, seen = last_hidden[np.newaxis], prompt_ids
+    hidden = last_hidden[np.newaxis]
+    answer: list[int] = []
     for count in range(max_new_tokens):
         logits = vocabulary_scores(hidden, network)[0]
+        seen = occurred_ids(prompt_ids, np.array(answer, dtype=np.int64))
         scores = next_scores(logits, seen, settings=settings)
         if settings.draws:
             chosen = drawn_id(scores, u=uniform_number(seed=seed, sequence=sequence, step=count))
         else:
-            chosen = int(np.argmax(scores))  # (G1) of equal scores, the lowest id
+            chosen = best_id(scores)  # (G1)
         is_stop = chosen in stop_ids  # (G2)
         is_last = is_stop or count == max_new_tokens - 1  # (G3)
         logprob = float(network.ops.log_probabilities(logits)[chosen])  # (G19) of the logits, not of the scores
         yield Step(chosen, logits, scores, logprob, is_stop, is_last)
         if is_last:
             return
-        seen = np.append(seen, chosen)
+        answer.append(chosen)
         hidden, cache = decode_step(np.array([chosen]), cache, network, delta=delta)  # (G4)
+
+
+def best_id(scores: Float32[np.ndarray, " V"]) -> int:
+    """Return the id with the largest score; of equal scores, the lowest id.
+
+    Spec: spec/11-generation.md (G1)
+    """
+    return int(np.argmax(scores))  # (G1)

@@ -35,6 +35,16 @@ def next_scores(
     return min_p_scores(scores, min_p=settings.min_p)
 
 
+def occurred_ids(
+    prompt_ids: Int64[np.ndarray, " L"], answer_ids: Int64[np.ndarray, " n"]
+) -> Int64[np.ndarray, " seen"]:
+    """Return the ids that the penalty counts: those of the prompt, vision pads included, then those of the answer.
+
+    Spec: spec/11-generation.md (G6)
+    """
+    return np.concatenate([prompt_ids, answer_ids])  # (G6) the whole sequence
+
+
 def rounded_scores(logits: Float[np.ndarray, " V"]) -> Float32[np.ndarray, " V"]:
     """Round logits to float32, and refuse those of a run that went wrong."""
     with np.errstate(over="ignore"):

@@ -93,9 +93,20 @@ def _row_positions(
             length = pads[0] if len(pads) else len(ids) - at
             segment = np.tile(np.arange(length), (3, 1))  # (T1) text: three equal positions
         segments.append(segment + start)  # (T2) a medium starts where the text before it ended
-        start = int(segments[-1].max()) + 1  # (T3) after the largest of all three axes
+        start = next_start(segments[-1])
         at += segment.shape[1]
     return np.concatenate(segments, axis=1)
+
+
+def next_start(segment: Int64[np.ndarray, "3 _"]) -> int:
+    """Return the smallest position of what comes behind a text or a medium.
+
+    Args:
+        segment: positions of the text or the medium.
+
+    Spec: spec/09-mrope.md (T2, T3)
+    """
+    return int(segment.max()) + 1  # (T3) after the largest of all three axes
 
 
 def _medium_positions(
@@ -126,14 +137,35 @@ def block_positions(
         second_per_grid: seconds from one row of the time axis to the next; 0 keeps time constant.
         tokens_per_second: temporal positions per second.
 
-    Spec: spec/09-mrope.md (T4, T5, T6)
+    Spec: spec/09-mrope.md (T4)
     """
     T, Hm, Wm = grid_m
+    times = row_times(T, second_per_grid=second_per_grid, tokens_per_second=tokens_per_second)
+    axes = np.meshgrid(times, np.arange(Hm), np.arange(Wm), indexing="ij")  # (T4) frame, row, column
+    return np.stack([axis.ravel() for axis in axes])
+
+
+def row_times(T: int, *, second_per_grid: float, tokens_per_second: int) -> Int64[np.ndarray, " {T}"]:
+    """Give each row of a medium's time axis its position, counted from 0.
+
+    Spec: spec/09-mrope.md (T5, T6)
+    """
     seconds = np.arange(T, dtype=np.float32) * np.float32(second_per_grid)  # (T5) float32, this product first
     # trap: truncating `second_per_grid` before the product freezes time above 2 fps (transformers 4.52 to 5.17)
-    time = np.trunc(seconds * np.float32(tokens_per_second)).astype(np.int64)  # (T6)
-    axes = np.meshgrid(time, np.arange(Hm), np.arange(Wm), indexing="ij")  # (T4) frame, row, column
-    return np.stack([axis.ravel() for axis in axes])
+    return np.trunc(seconds * np.float32(tokens_per_second)).astype(np.int64)  # (T6)
+
+
+def later_positions(index: int, count: int, *, delta: int) -> Int64[np.ndarray, "3 {count}"]:
+    """Give the tokens that follow a prompt their positions, equal on all three axes.
+
+    Args:
+        index: of the first of them, in the sequence.
+        count: of the tokens.
+        delta: of the prompt.
+
+    Spec: spec/09-mrope.md (T7)
+    """
+    return np.tile(index + np.arange(count) + delta, (3, 1))  # (T7)
 
 
 def mrope_rotation(

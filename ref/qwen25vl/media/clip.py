@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
 from qwen25vl.media.frame_size import frame_area, frame_target
-from qwen25vl.media.frames import sampling
+from qwen25vl.media.frames import row_seconds, sampling
 from qwen25vl.media.given import frames_rgb, given_sampling, is_given
 from qwen25vl.media.image import resized_rgb
 from qwen25vl.media.patches import normalised, patch_rows
@@ -151,7 +151,7 @@ def prepared_clip(
         source_frames=source_frames,
         source_fps=source_fps,
         sampled_fps=chosen.sampled_fps,
-        second_per_grid=patch_f / chosen.sampled_fps,  # (V9)
+        second_per_grid=row_seconds(chosen.sampled_fps, temporal_patch_f=patch_f),
         original_size=original_size,
         limits=chosen.limits + area_limits + size_limits,
         source=source,

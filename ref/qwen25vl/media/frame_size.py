@@ -86,7 +86,7 @@ def frame_area(
         return (least, most if request.max_pixels is None else request.max_pixels), limits
     total = profile.total_tokens_m * factor_px**2 if request.total_pixels is None else request.total_pixels
     share = total / frames_f * temporal_patch_f  # (V11) in this order, float64
-    budget = max(min(most, share), int(least * FLOOR_OVER_MIN))  # (V11) the floor beats the total
+    budget = frame_budget(share, least=least, most=most)
     if share < most:  # (V18)
         steps = (
             f"{frames_f // temporal_patch_f} time steps share {total} pixels: at most {share:.10g} pixels a frame"
@@ -99,3 +99,16 @@ def frame_area(
     if asked > budget and not profile.max_replaces:
         return (least, budget), (*limits, f"max_pixels {asked} is lowered to {budget:.10g}")  # (V11)
     return (least, asked), limits
+
+
+def frame_budget(share: float, *, least: int, most: int) -> int | float:
+    """Return the largest area of a frame, in pixels, before a caller's own limit.
+
+    Args:
+        share: of the frame in the total of all.
+        least: least area of a frame.
+        most: largest area of one, however few they are.
+
+    Spec: spec/03-video.md (V11)
+    """
+    return max(min(most, share), int(least * FLOOR_OVER_MIN))  # (V11) the floor beats the total

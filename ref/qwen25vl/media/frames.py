@@ -96,6 +96,14 @@ def frame_indices(first: int, last: int, *, count: int) -> Int64[np.ndarray, " {
     return np.rint(np.where(i < count // 2, ahead, back)).astype(np.int64)
 
 
+def row_seconds(sampled_fps: float, *, temporal_patch_f: int) -> float:
+    """Return the seconds that one row of the time axis spans.
+
+    Spec: spec/03-video.md (V9)
+    """
+    return temporal_patch_f / sampled_fps  # (V9)
+
+
 def _frame_range(
     source_frames: int, source_fps: float, *, request: VideoRequest, profile: VideoProfile
 ) -> tuple[int, int, tuple[str, ...]]:

@@ -96,10 +96,7 @@ def _file_rgb(stream: io.BytesIO | io.BufferedReader, *, name: str) -> UInt8[np.
     """Decode a file: the first frame, upright, alpha dropped."""
     try:
         with Image.open(stream) as image:  # (I1) an animation opens at its first frame
-            upright = ImageOps.exif_transpose(image)  # (I2)
-            if upright.mode == "P" and "transparency" in upright.info:
-                upright = upright.convert("RGBA")  # Pillow warns when a palette's alpha is lost in one step
-            return _plain_rgb(upright)  # (I3)
+            return _stored_rgb(_upright(image))
     except BadInput as refusal:
         raise BadInput(f"{name}: {refusal}") from refusal
     except UnidentifiedImageError as error:
@@ -111,6 +108,18 @@ def _file_rgb(stream: io.BytesIO | io.BufferedReader, *, name: str) -> UInt8[np.
             f"{name} cannot be decoded ({type(error).__name__}: {error}); it is damaged, cut off or rare: convert "
             "it to PNG"
         ) from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn the image of a file as its EXIF orientation says (I2)."""
+    return ImageOps.exif_transpose(image)
+
+
+def _stored_rgb(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
+    """Bring the image of a file to RGB: the colours that are stored, whatever alpha lies over them (I3)."""
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # Pillow warns when a palette's alpha is lost in one step
+    return _plain_rgb(image)
 
 
 def _opened_rgb(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:

@@ -40,7 +40,7 @@ class Picture:
 
     @property
     def resized_size(self) -> tuple[int, int]:
-        """Height and width after resizing, in pixels; the coordinates of boxes and points refer to it."""
+        """Height and width after resizing, in pixels; the coordinates of an answer count its pixels (A1)."""
         return self.resized.shape[0], self.resized.shape[1]
 
     @property

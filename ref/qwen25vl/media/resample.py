@@ -118,10 +118,19 @@ def fixed_weights(i: int, *, given: int, wanted: int) -> tuple[int, Int64[np.nda
     Rounding: (I15) half away from zero, after the weights were made to sum to 1 in float64
     Spec:     spec/02-images.md (I14, I15)
     """
-    scale = given / wanted
-    widening = max(scale, 1.0)  # (I14) when shrinking, the kernel covers the area that it stands for
+    first, weights = kernel_weights(i, given=given, wanted=wanted)
+    scaled = [weight * 2**FRACTION_BITS for weight in weights]
+    return first, np.array([math.trunc(w + math.copysign(0.5, w)) for w in scaled], dtype=np.int64)  # (I15)
+
+
+def kernel_weights(i: int, *, given: int, wanted: int) -> tuple[int, list[float]]:
+    """Return the same position, and the weights before they are made integers: they sum to 1.
+
+    Spec: spec/02-images.md (I14)
+    """
+    widening = kernel_widening(given=given, wanted=wanted)
     support = CUBIC_SUPPORT * widening
-    centre = (i + 0.5) * scale
+    centre = (i + 0.5) * (given / wanted)
     first = max(math.floor(centre - support + 0.5), 0)
     beyond = min(math.floor(centre + support + 0.5), given)
 
@@ -129,8 +138,15 @@ def fixed_weights(i: int, *, given: int, wanted: int) -> tuple[int, Int64[np.nda
     total = 0.0
     for weight in raw:  # from left to right: `sum` would compensate, NumPy would pair
         total += weight
-    scaled = [weight / total * 2**FRACTION_BITS for weight in raw]
-    return first, np.array([math.trunc(w + math.copysign(0.5, w)) for w in scaled], dtype=np.int64)  # (I15)
+    return first, [weight / total for weight in raw]
+
+
+def kernel_widening(*, given: int, wanted: int) -> float:
+    """Return how many times wider the kernel is than when a picture grows.
+
+    Spec: spec/02-images.md (I14)
+    """
+    return max(given / wanted, 1.0)  # when shrinking, it covers the area that it stands for
 
 
 def cubic(x: float) -> float:

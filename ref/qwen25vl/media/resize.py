@@ -92,13 +92,13 @@ def resize_target(
     least_rounded = factor if guards.keeps_rounded else 0
     least_shrunk = factor if guards.keeps_shrunk else 0
 
-    tall = max(least_rounded, round(height / factor) * factor)  # (I9) Python's round is half to even
-    wide = max(least_rounded, round(width / factor) * factor)
+    tall = max(least_rounded, nearest_multiple(height, factor=factor))
+    wide = max(least_rounded, nearest_multiple(width, factor=factor))
     rule = "nearest"
     if tall * wide > max_pixels:  # (I10)
         beta = math.sqrt(height * width / max_pixels)
-        tall = max(least_shrunk, math.floor(height / beta / factor) * factor)
-        wide = max(least_shrunk, math.floor(width / beta / factor) * factor)
+        tall = max(least_shrunk, shrunk_side(height, beta=beta, factor=factor))
+        wide = max(least_shrunk, shrunk_side(width, beta=beta, factor=factor))
         rule = "max_pixels"
     elif tall * wide < min_pixels:  # (I11)
         beta = math.sqrt(min_pixels / (height * width))
@@ -112,6 +112,16 @@ def resize_target(
             f"{max_pixels=}; raise max_pixels or use profile 'hf'"
         )
     return Target(tall, wide, rule)
+
+
+def nearest_multiple(side: int, *, factor: int) -> int:
+    """Return the multiple of `factor` that is nearest to a side in pixels; half way, the even one (I9)."""
+    return round(side / factor) * factor  # Python's round is half to even
+
+
+def shrunk_side(side: int, *, beta: float, factor: int) -> int:
+    """Return the largest multiple of `factor` in a side that is divided by `beta` (I10)."""
+    return math.floor(side / beta / factor) * factor  # trap: another order of the divisions has another floor
 
 
 def _checked_guards(

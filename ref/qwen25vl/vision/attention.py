@@ -10,6 +10,21 @@ from qwen25vl.ops import Ops
 from qwen25vl.tap import Tap
 
 
+def split_heads(fused: Float[np.ndarray, "P fused"], *, num_heads: int) -> Float[np.ndarray, "3 P N d"]:
+    """Part what the fused layer gives into queries, keys and values, head by head.
+
+    Args:
+        fused: of each patch all queries, then all keys, then all values.
+        num_heads: heads N in each of the three.
+
+    Returns:
+        A view of `fused`.
+
+    Spec: spec/07-windows.md (W7)
+    """
+    return np.moveaxis(fused.reshape(len(fused), 3, num_heads, -1), 1, 0)  # (W7) the three outermost
+
+
 def vision_attention(
     x: Float[np.ndarray, "P D"],
     cos: Float[np.ndarray, "P d"],
@@ -36,7 +51,7 @@ def vision_attention(
     """
     P, D = x.shape
     fused = ops.linear(x, weights["qkv.weight"], weights["qkv.bias"])
-    heads = np.moveaxis(fused.reshape(P, 3, num_heads, D // num_heads), 1, 0)  # (W7) [3, P, N, d]
+    heads = split_heads(fused, num_heads=num_heads)  # [3, P, N, d]
     q, k, v = tap("q", heads[0]), tap("k", heads[1]), tap("v", heads[2])
     q_rope = tap("q_rope", ops.rotated(q, cos, sin))  # (R5)
     k_rope = tap("k_rope", ops.rotated(k, cos, sin))

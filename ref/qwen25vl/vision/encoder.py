@@ -11,7 +11,7 @@ from qwen25vl.vision.block import vision_block
 from qwen25vl.vision.merger import merged_tokens
 from qwen25vl.vision.patch_embed import patch_embedding
 from qwen25vl.vision.rope_2d import patch_coordinates, vision_rotation
-from qwen25vl.vision.windows import frame_starts, reordered, window_order
+from qwen25vl.vision.windows import frame_starts, inverse_order, patch_starts, reordered, window_order
 
 
 def encoded_vision(
@@ -52,7 +52,7 @@ def encoded_vision(
     grids_m = grids // np.array([1, config.merge_p, config.merge_p])
     order, starts_m = window_order(grids_m, window_m=config.window_m)  # (W12) not window_px
     order = tap("window_order", order)
-    windows = tap("window_starts", starts_m * config.merge_unit)  # in patches, like everything that follows
+    windows = tap("window_starts", patch_starts(starts_m, merge_unit=config.merge_unit))
     frames = tap("frame_starts", frame_starts(grids))
 
     x = reordered(embedded, order, merge_unit=config.merge_unit)
@@ -74,6 +74,4 @@ def encoded_vision(
         )
 
     merged = merged_tokens(x, weights.at("merger"), config=config, ops=ops, tap=tap.at("merger"))
-    restored = np.empty_like(merged)
-    restored[order] = merged  # (M4) the inverse of `merged = restored[order]`
-    return tap("out", restored)
+    return tap("out", merged[inverse_order(order)])  # (M4)

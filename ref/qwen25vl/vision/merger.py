@@ -9,6 +9,18 @@ from qwen25vl.ops import Ops
 from qwen25vl.tap import Tap
 
 
+def joined_patches(rows: Float[np.ndarray, "P D"], *, merge_unit: int) -> Float[np.ndarray, "M joined"]:
+    """Lay the patches of each merged token side by side.
+
+    Args:
+        rows: one row per patch; the patches of a merged token are neighbours, row-major.
+        merge_unit: patches in one merged token (4 in every release).
+
+    Spec: spec/08-merger.md (M2)
+    """
+    return rows.reshape(-1, merge_unit * rows.shape[1])  # (M2) [M, merge_unit D]
+
+
 def merged_tokens(
     x: Float[np.ndarray, "P D"], weights: Weights, *, config: VisionConfig, ops: Ops, tap: Tap
 ) -> Float[np.ndarray, "M E"]:
@@ -26,7 +38,7 @@ def merged_tokens(
     """
     unit = ops.rms_norm(x, weights["ln_q.weight"], eps=config.rms_norm_eps)  # (M1) per patch, not per block
     norm = tap("norm", unit)
-    joined = norm.reshape(-1, config.merge_unit * x.shape[1])  # (M2) [M, merge_unit D]
+    joined = joined_patches(norm, merge_unit=config.merge_unit)
     hidden = tap("hidden", ops.linear(joined, weights["mlp.0.weight"], weights["mlp.0.bias"]))
     act = tap("act", ops.gelu(hidden))  # (M3)
     return tap("out", ops.linear(act, weights["mlp.2.weight"], weights["mlp.2.bias"]))

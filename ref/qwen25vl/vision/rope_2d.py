@@ -1,7 +1,7 @@
 """Section 06 - 2-D rotary embedding: how does a patch know its row and column?"""
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float32, Int64
 
 from qwen25vl.layers.rotary import inverse_frequencies
 from qwen25vl.ops import Ops
@@ -40,6 +40,19 @@ def patch_coordinates(grids: Int64[np.ndarray, "media 3"], *, merge_p: int) -> I
     return np.concatenate(coordinates)
 
 
+def axis_frequencies(*, head_dim: int, theta: float) -> Float32[np.ndarray, " quarter"]:
+    """List the frequencies, radians per patch, by which both rows and columns turn a head.
+
+    Args:
+        head_dim: width d of a head; each axis turns half of it, in pairs.
+        theta: base of the frequencies.
+
+    Source: transformers 5.23.0, compute_axial_rope_parameters
+    Spec: spec/06-rotary-2d.md (R3)
+    """
+    return inverse_frequencies(width=head_dim // 2, theta=theta)  # (R3) of half a head, not of a whole one
+
+
 def vision_rotation(
     coordinates: Int64[np.ndarray, "P 2"], *, head_dim: int, theta: float, ops: Ops
 ) -> tuple[Float[np.ndarray, "P d"], Float[np.ndarray, "P d"]]:
@@ -57,7 +70,7 @@ def vision_rotation(
     Spec: spec/06-rotary-2d.md (R3, R4)
     """
     dtype = ops.precision.dtype
-    frequencies = inverse_frequencies(width=head_dim // 2, theta=theta).astype(dtype)  # (N2) [d/4]
+    frequencies = axis_frequencies(head_dim=head_dim, theta=theta).astype(dtype)  # (N2) [d/4]
     angles = coordinates[:, :, np.newaxis].astype(dtype) * frequencies  # [P, 2, d/4]
     half = angles.reshape(len(coordinates), head_dim // 2)  # (R3) rows first, then columns
     whole = np.concatenate([half, half], axis=-1)  # (R4) channel j pairs with j + d/2

@@ -42,6 +42,18 @@ def window_order(
     return order, starts
 
 
+def patch_starts(starts: Int64[np.ndarray, " boundaries"], *, merge_unit: int) -> Int64[np.ndarray, " boundaries"]:
+    """Tell where windows begin in patches, the unit of everything that attends.
+
+    Args:
+        starts: first merged token of each window, and the end.
+        merge_unit: patches in one merged token (4 in every release).
+
+    Spec: spec/07-windows.md (W4)
+    """
+    return starts * merge_unit  # (W4) whole blocks
+
+
 def frame_starts(grids: Int64[np.ndarray, "media 3"]) -> Int64[np.ndarray, " boundaries"]:
     """List where each frame begins: the segments of full attention.
 
@@ -56,6 +68,20 @@ def frame_starts(grids: Int64[np.ndarray, "media 3"]) -> Int64[np.ndarray, " bou
     """
     sizes = [H * W for T, H, W in grids.tolist() for _ in range(T)]  # (W6) one segment per frame
     return np.cumsum([0, *sizes], dtype=np.int64)
+
+
+def inverse_order(order: Int64[np.ndarray, " M"]) -> Int64[np.ndarray, " M"]:
+    """List the place of each merged token in the window order: it leads back to the first order.
+
+    Args:
+        order: the merged token at each place.
+
+    Source: transformers 5.23.0 Qwen2_5_VisionTransformerPretrainedModel.forward, torch.argsort(window_index)
+    Spec: spec/07-windows.md (W4), spec/08-merger.md (M4)
+    """
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))  # trap: the order itself is its own inverse at 448 x 448 pixels
+    return places
 
 
 def reordered(rows: np.ndarray, order: Int64[np.ndarray, " M"], *, merge_unit: int) -> np.ndarray:

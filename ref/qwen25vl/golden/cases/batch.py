@@ -27,6 +27,7 @@ def three_prompts() -> Sequence[Sequence[Mapping[str, Any]]]:
         "right-padding-assumed",
         "batch-grids-restart",
         "delta-of-other-prompt",
+        "delta-kept",
         "delta-unpadded",
     ),
     note="Three lengths, and the middle prompt has no picture, so a port that deals out pictures or offsets by "

@@ -12,7 +12,14 @@ from qwen25vl.golden.registry import case
     tier="model",
     section="11",
     clauses=("D7", "D8", "D11", "D12", "G1", "G3", "G4", "G19"),
-    kills=("delta-missing", "text-after-by-tokens", "text-after-by-time", "cache-unrotated-keys"),
+    kills=(
+        "delta-missing",
+        "text-after-by-tokens",
+        "text-after-by-time",
+        "cache-unrotated-keys",
+        "cache-in-16-bits",
+        "greedy-drawn",
+    ),
     note="Seven tokens behind a picture, whose ten pads take five positions. The first token comes from the "
     "prompt's own pass: only from the second on does the offset matter.",
     taps="*logits",
@@ -45,7 +52,13 @@ def answer_goes_on_behind_a_clip(lab: Lab) -> Iterator[Part | Run]:
     tier="model",
     section="10",
     clauses=("D8", "D14", "T2"),
-    kills=("chunk-positions-restart", "chunk-mask", "positions-sequential", "causal-by-position"),
+    kills=(
+        "chunk-positions-restart",
+        "chunk-positions-from-end",
+        "chunk-mask",
+        "positions-sequential",
+        "causal-by-position",
+    ),
     note="Pieces of 7 tokens, and ten pads of one picture: at least one border lies inside the picture. A piece "
     "of 512 holds a short prompt whole and shows nothing.",
 )
@@ -60,7 +73,7 @@ def pieces_see_what_came_before(lab: Lab) -> Iterator[Part | Run]:
     tier="model",
     section="10",
     clauses=("D8", "D14"),
-    kills=("chunk-positions-restart", "chunk-mask", "cache-unrotated-keys"),
+    kills=("chunk-positions-restart", "chunk-positions-from-end", "chunk-mask", "cache-unrotated-keys"),
     note="The smallest pieces there are: every row of a picture is a pass of its own, as in decoding, but with "
     "the positions of the picture.",
     flags=("long",),
@@ -77,7 +90,7 @@ def one_token_at_a_time_gives_the_same(lab: Lab) -> Iterator[Part | Run]:
     tier="model",
     section="10",
     clauses=("D14", "D15"),
-    kills=("chunk-positions-restart", "chunk-mask", "cache-unrotated-keys"),
+    kills=("chunk-positions-restart", "chunk-mask", "cache-unrotated-keys", "cache-cut-by-positions"),
     note="The first turn was run; only what is new may be run now. The taps hold the new tokens alone, at the "
     "positions that the whole prompt gives them, which a picture in the first turn makes other than their "
     "indices.",

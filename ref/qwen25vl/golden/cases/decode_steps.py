@@ -62,7 +62,7 @@ def pad_id_in_an_answer_is_a_token(lab: Lab) -> Iterator[Part | Run]:
     tier="block",
     section="11",
     clauses=("D11", "G4"),
-    kills=("delta-of-other-prompt", "delta-missing"),
+    kills=("delta-of-other-prompt", "delta-kept", "delta-missing"),
     note="A prompt with a picture, then one without are run; then a step behind the first and a step behind the "
     "second. An offset that is kept in one place is by then the other prompt's. One prompt at a time hides it.",
 )

@@ -110,7 +110,7 @@ def second_stop_id_ends_an_answer(lab: Lab) -> Iterator[Part | Run]:
     tier="unit",
     section="11",
     clauses=("G1",),
-    kills=("tie-takes-another",),
+    kills=("tie-takes-another", "greedy-drawn"),
     note="A hidden state of zeros gives every id the same score. Real scores are never equal, until 16 bits make "
     "them.",
 )

@@ -1,12 +1,15 @@
 """Section 15 - cases of the rules: what do penalty, temperature and the three filters make of scores?"""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
+from qwen25vl.generate.overrides import chosen_settings
 from qwen25vl.generate.rules import (
     min_p_scores,
     next_scores,
+    occurred_ids,
     penalised_scores,
     probabilities,
     tempered_scores,
@@ -50,7 +53,8 @@ def penalty_counts_the_prompt_once(lab: Lab) -> Iterator[Part | Run]:
     yield count_part("inputs.answer_ids", ANSWER, "n", "ids decoded so far")
     settings = GenerationSettings(repetition_penalty=1.25)
     yield settings_part(settings)
-    found = next_scores(scores, np.array(PROMPT + ANSWER), settings=settings)
+    seen = occurred_ids(np.array(PROMPT), np.array(ANSWER))
+    found = next_scores(scores, seen, settings=settings)
     yield Part("outputs.scores", found, "V", "scores behind the penalty")
 
 
@@ -117,9 +121,9 @@ def min_p_is_a_part_of_the_likeliest(lab: Lab) -> Iterator[Part | Run]:
 )
 def rules_follow_each_other_in_one_order(lab: Lab) -> Iterator[Part | Run]:
     """Apply all rules, one behind the other."""
-    logits, seen = drawn_scores(572), np.array(PROMPT + ANSWER)
+    logits, seen = drawn_scores(572), occurred_ids(np.array(PROMPT), np.array(ANSWER))
     yield Part("inputs.logits", logits, "V", "the model's scores")
-    yield count_part("inputs.seen_ids", seen, "n", "ids of the sequence so far")
+    yield count_part("inputs.seen_ids", PROMPT + ANSWER, "n", "ids of the sequence so far")
     yield settings_part(ALL_RULES)
     scores = penalised_scores(logits, seen, penalty=ALL_RULES.repetition_penalty)
     yield Part("outputs.penalised", scores, "V", "behind the penalty")
@@ -130,3 +134,23 @@ def rules_follow_each_other_in_one_order(lab: Lab) -> Iterator[Part | Run]:
     scores = top_p_scores(scores, top_p=ALL_RULES.top_p)
     yield Part("outputs.top_p", scores, "V", "behind top-p")
     yield Part("outputs.scores", next_scores(logits, seen, settings=ALL_RULES), "V", "behind min-p, the last")
+
+
+@case(
+    family="generation",
+    tier="unit",
+    section="11",
+    clauses=("G12", "G15"),
+    kills=("generation-config-ignored",),
+    note="The released file asks for a penalty and a temperature, and says nothing of top-k, which makes it 50: "
+    "of 64 scores 14 are taken out. Greedy decoding by a caller's own settings never reads the file.",
+)
+def checkpoint_asks_for_rules_of_its_own(lab: Lab) -> Iterator[Part | Run]:
+    """Shape scores as the checkpoint's generation_config.json asks for it."""
+    scores, seen = (drawn(573, (64,)) * 4).astype(np.float32), np.array(PROMPT + ANSWER)
+    yield Part("inputs.logits", scores, "V", "the model's scores")
+    yield count_part("inputs.seen_ids", seen, "n", "ids of the sequence so far")
+    settings = chosen_settings(replace(lab.model.settings, unsupported=()))
+    yield count_part("outputs.do_sample", settings.do_sample, "1", "whether ids are drawn, 1 or 0")
+    yield replace(settings_part(settings), id="outputs.settings")
+    yield Part("outputs.scores", next_scores(scores, seen, settings=settings), "V", "scores behind the rules")

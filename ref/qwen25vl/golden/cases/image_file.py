@@ -39,7 +39,7 @@ def bars() -> UInt8[np.ndarray, "6 10 3"]:
     tier="unit",
     section="02",
     clauses=("I2",),
-    kills=("exif-ignored", "exif-wrong-turn", "sides-swapped"),
+    kills=("exif-ignored", "exif-wrong-turn"),
     note="Orientation 6, as telephones write it: 6 x 10 stored, 10 x 6 shown. The bars and the blue of each pixel "
     "tell all eight orientations apart; a square picture, or a symmetric one, would not.",
 )
@@ -55,7 +55,7 @@ def a_file_is_turned_upright(lab: Lab) -> Iterator[Part]:
     tier="unit",
     section="02",
     clauses=("I1", "I3"),
-    kills=("palette-not-looked-up", "alpha-as-colour"),
+    kills=("palette-not-looked-up", "alpha-as-colour", "alpha-on-white", "alpha-on-black"),
     note="Five colours, three of them transparent, fully and by half. The colours under transparency count as "
     "they are stored: what a viewer hides, the model sees.",
 )
@@ -74,7 +74,7 @@ def a_palette_is_looked_up_and_its_transparency_dropped(lab: Lab) -> Iterator[Pa
     tier="unit",
     section="02",
     clauses=("I3", "I5"),
-    kills=("alpha-as-colour",),
+    kills=("alpha-as-colour", "alpha-on-white", "alpha-on-black"),
     note="The same four channels as a file and as an array: the one keeps the colours under the alpha, the other "
     "is laid on white. Every alpha from 0 to 255 stands beside drawn colours. An opaque picture hides all of it.",
 )

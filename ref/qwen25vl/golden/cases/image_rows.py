@@ -38,7 +38,6 @@ def numbered_pixels(height_px: int, width_px: int) -> UInt8[np.ndarray, "height 
         "patch-transposed",
         "second-frame-zero",
         "channel-order",
-        "sides-swapped",
     ),
     note="2 x 3 blocks of 2 x 2 patches, every pixel with colours of its own. One block, one colour or grey hides "
     "raster order, exchanged x and y, or exchanged channels; a still picture cannot show the order of frames.",

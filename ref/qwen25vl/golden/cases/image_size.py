@@ -10,7 +10,9 @@ from jaxtyping import Int64
 
 from qwen25vl.errors import BadInput
 from qwen25vl.golden.case import Lab, Part, count_part
+from qwen25vl.golden.draws import drawn_bytes
 from qwen25vl.golden.registry import case
+from qwen25vl.media.picture import prepared_picture
 from qwen25vl.media.resize import PROFILES, smart_resize
 
 LEAST, MOST = 3136, 12_845_056
@@ -141,3 +143,38 @@ def each_profile_guards_short_sides_its_own_way(lab: Lab) -> Iterator[Part]:
     for profile in PROFILES:
         meaning = f"height and width, pixels, profile {profile}; 0 0: refused"
         yield Part(f"outputs.sizes_{plain(profile)}", targets(requests, profile=profile), "pictures 2", meaning)
+
+
+@case(
+    family="image",
+    tier="unit",
+    section="02",
+    clauses=("I14", "I25"),
+    kills=(
+        "caller-limits-ignored",
+        "no-pixel-limits",
+        "resized-twice",
+        "bilinear",
+        "nearest",
+        "no-antialias",
+        "cubic-minus-three-quarters",
+        "resample-in-float",
+    ),
+    note="One picture, as the settings have it, under a smaller largest area, and under a greater least one. A "
+    "picture that meets all limits hides that those of the caller are not read. Its pixels are noise, which every "
+    "filter shows.",
+)
+def limits_of_a_caller_replace_those_of_the_settings(lab: Lab) -> Iterator[Part]:
+    """A caller's least or largest area stands for that of the settings."""
+    rgb = drawn_bytes(207, (90, 150, 3))
+    yield Part("inputs.rgb", rgb, "height width 3", "the picture")
+    limits: dict[str, dict[str, int]] = {
+        "none": {},
+        "largest": {"max_pixels": 7000},
+        "least": {"min_pixels": 20_000},
+    }
+    for name, asked in limits.items():
+        picture = prepared_picture(rgb, settings=lab.processor.settings, **asked)
+        meaning = "; ".join(f"{key} {value}" for key, value in asked.items()) or "no limit of the caller"
+        yield Part(f"outputs.{name}.rgb", picture.resized, "height width 3", f"the resized picture: {meaning}")
+        yield count_part(f"outputs.{name}.grid", picture.grid, "axes", f"T, H, W in patches: {meaning}")

@@ -37,7 +37,14 @@ def gelu_is_not_its_approximation(lab: Lab) -> Iterator[Part | Run]:
     tier="block",
     section="08",
     clauses=("M1", "M2", "M3"),
-    kills=("merge-order", "merger-norm-behind", "norm-eps-outside", "gelu-tanh", "bias-forgotten"),
+    kills=(
+        "merge-order",
+        "merger-norm-behind",
+        "merger-layer-norm",
+        "norm-eps-outside",
+        "gelu-tanh",
+        "bias-forgotten",
+    ),
     note="The four patches of each block differ in size by factors of 2, so that a norm over the joined row is "
     "another norm; patches of one size hide that. The last block's patches are so small that the norm's eps "
     "counts.",

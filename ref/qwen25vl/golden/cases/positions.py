@@ -99,6 +99,7 @@ def text_alone_counts_on_all_three_axes(lab: Lab) -> Iterator[Part]:
     kills=(
         "padding-counted",
         "right-padding-assumed",
+        "padding-position-zero",
         "batch-grids-restart",
         "delta-unpadded",
         "delta-of-other-prompt",

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from qwen25vl.golden.case import Lab, Part, count_part
 from qwen25vl.golden.cases.positions_prompt import image, one_prompt, video
 from qwen25vl.golden.registry import case
+from qwen25vl.language.mrope import later_positions
 
 
 @case(
@@ -14,7 +13,13 @@ from qwen25vl.golden.registry import case
     tier="unit",
     section="09",
     clauses=("T2", "T3", "T4", "T5"),
-    kills=("video-time-constant", "video-time-by-row", "video-block-order", "text-after-by-sides"),
+    kills=(
+        "video-time-constant",
+        "video-time-from-start",
+        "video-time-by-row",
+        "video-block-order",
+        "text-after-by-sides",
+    ),
     note="Two rows of time, 2 x 3, one frame per second, behind 15 of text: times 15 and 19, then text at 20. By "
     "the longer side it would go on at 18, below the second row.",
 )
@@ -83,7 +88,7 @@ def rows_of_a_fast_clip_share_a_time(lab: Lab) -> Iterator[Part]:
     tier="unit",
     section="09",
     clauses=("T2", "T3", "T8"),
-    kills=("picture-taken-for-video", "pads-by-modality", "video-block-order", "still-time-scaled"),
+    kills=("picture-taken-for-video", "video-block-order", "still-time-scaled"),
     note="A picture, a video and a picture, all of different sizes, with text at both ends. Prompts of one kind "
     "of medium cannot show grids that go astray.",
 )
@@ -110,6 +115,21 @@ def other_constants_give_other_positions(lab: Lab) -> Iterator[Part]:
     family="positions",
     tier="unit",
     section="09",
+    clauses=("T5", "T6"),
+    kills=("time-products-joined",),
+    note="25 positions and 25 frames per second: a row is two positions long, and in float32 the product for row "
+    "5 lies just below 10, so its time is 9. With 2 positions per second, a power of two, every order of the "
+    "products gives the same.",
+)
+def the_row_is_multiplied_by_its_seconds_first(lab: Lab) -> Iterator[Part]:
+    """Time is the row times its seconds in float32, then times the positions per second."""
+    yield from one_prompt(lab, 3, video(8, 1, 2, fps=25.0), 1, tokens_per_second=25)
+
+
+@case(
+    family="positions",
+    tier="unit",
+    section="09",
     clauses=("T7",),
     kills=("delta-missing", "text-after-by-sides"),
     note="A video whose time reaches far beyond its sides, then text. Index and position part at the medium; a "
@@ -125,5 +145,5 @@ def an_answer_goes_on_behind_the_largest_position(lab: Lab) -> Iterator[Part]:
         if part.id == "outputs.delta":
             delta = int(part.array[0])
         yield part
-    later = np.tile(np.arange(length, length + steps) + delta, (3, 1))
+    later = later_positions(length, steps, delta=delta)
     yield Part("outputs.later_positions", later, "3 steps", "positions of the first four tokens of an answer")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from qwen25vl.golden.case import Lab, Part, Run
-from qwen25vl.golden.cases.precision_rounding import FORMATS, single
+from qwen25vl.golden.cases.precision_rounding import both_formats, single
 from qwen25vl.golden.cases.vision_scenes import checkerboard, said
 from qwen25vl.golden.cases.vision_taps import tap_part
 from qwen25vl.golden.draws import drawn
@@ -32,7 +32,7 @@ def sum_may_pass_the_range_on_its_way(lab: Lab) -> Iterator[Part | Run]:
     yield Part("inputs.x", x, "rows D", "activations")
     yield Part("inputs.weight", weight, "F D", "weight, one row per output")
     yield Part("outputs.y", lab.ops.linear(lab.held(x), lab.held(weight)), "rows F", "products")
-    for ops in FORMATS:
+    for ops in both_formats():
         form = ops.precision.name
         y = ops.linear(single(x), single(weight))
         yield Part(f"outputs.{form}.y", y, "rows F", "products in this format", format=ops.precision.name)
@@ -55,7 +55,7 @@ def gate_times_up_may_leave_float16(lab: Lab) -> Iterator[Part | Run]:
     yield Part("inputs.up", up, "rows F", "the other factor")
     act = lab.ops.multiplied(lab.ops.silu(lab.held(gate)), lab.held(up))
     yield Part("outputs.act", act, "rows F", "silu(gate) * up")
-    for ops in FORMATS:
+    for ops in both_formats():
         form = ops.precision.name
         narrow = ops.multiplied(ops.silu(single(gate)), single(up))
         yield Part(

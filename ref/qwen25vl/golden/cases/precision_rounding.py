@@ -15,11 +15,13 @@ from qwen25vl.layers.rotary import inverse_frequencies
 from qwen25vl.ops import Ops, reference_ops
 from qwen25vl.precision import BFLOAT16, FLOAT16
 
-FORMATS: tuple[Ops, ...] = (reference_ops(BFLOAT16), reference_ops(FLOAT16))
-"""The functions of both emulated formats."""
-
 EPS = 1e-6
 """Of every norm of the model."""
+
+
+def both_formats() -> tuple[Ops, Ops]:
+    """Return the functions of both emulated formats."""
+    return reference_ops(BFLOAT16), reference_ops(FLOAT16)
 
 
 def single(array: np.ndarray) -> np.ndarray:
@@ -63,7 +65,7 @@ def norm_rounds_in_front_of_the_gain(lab: Lab) -> Iterator[Part | Run]:
     x, gain = drawn(584, (8, 64)), drawn(585, (64,), bits=6) + 1
     yield Part("inputs.x", x, "rows D", "activations")
     yield Part("inputs.gain", gain, "D", "gain")
-    for ops in FORMATS:
+    for ops in both_formats():
         form = ops.precision.name
         norm = ops.rms_norm(single(x), single(gain), eps=EPS)
         yield Part(
@@ -80,7 +82,7 @@ def norm_rounds_in_front_of_the_gain(lab: Lab) -> Iterator[Part | Run]:
     tier="unit",
     section="00",
     clauses=("N23", "R5", "T12", "D20"),
-    kills=("rotation-rounds-elsewhere",),
+    kills=("rotation-rounds-elsewhere", "vision-rotation-in-steps"),
     note="The encoder turns with float32 angles and rounds once, the decoder with rounded cosines and sines and "
     "rounds each product. At position 0 nothing turns and both agree.",
 )
@@ -94,7 +96,7 @@ def towers_round_their_rotations_apart(lab: Lab) -> Iterator[Part | Run]:
     yield Part("inputs.x", x, "S N d", "queries")
     yield Part("inputs.cos", cos, "S d", "cosines, float32 numbers")
     yield Part("inputs.sin", sin, "S d", "sines, float32 numbers")
-    for ops in FORMATS:
+    for ops in both_formats():
         form = ops.precision.name
         name, rounded = f"outputs.{form}", ops.precision.rounded
         yield Part(
@@ -125,7 +127,7 @@ def attention_rounds_four_times(lab: Lab) -> Iterator[Part | Run]:
     yield Part("inputs.k", k, "T K d", "keys")
     yield Part("inputs.v", v, "T K d", "values")
     yield Part("inputs.allowed", allowed, "L T", "true where a query may see a key")
-    for ops in FORMATS:
+    for ops in both_formats():
         form = ops.precision.name
         name, probs = f"outputs.{form}", np.empty((2, 12, 12), dtype=np.float32)
         mixed = ops.attention(single(q), single(k), single(v), allowed=allowed, probs=probs)

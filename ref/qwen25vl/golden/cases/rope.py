@@ -13,7 +13,7 @@ from qwen25vl.golden.draws import drawn
 from qwen25vl.golden.registry import case
 from qwen25vl.language.mrope import mrope_rotation
 from qwen25vl.layers.rotary import inverse_frequencies
-from qwen25vl.vision.rope_2d import patch_coordinates, vision_rotation
+from qwen25vl.vision.rope_2d import axis_frequencies, patch_coordinates, vision_rotation
 from qwen25vl.vision.windows import reordered, window_order
 
 VISION_WIDTH, LANGUAGE_WIDTH = 80, 128
@@ -72,7 +72,6 @@ def token_positions(tokens: Sequence[tuple[int, int, int]]) -> Part:
         "vision-rope-merged",
         "vision-rope-frames-continue",
         "vision-rope-width",
-        "vision-rope-missing",
     ),
     note="A picture of 4 x 10 patches and a video of two rows of 2 x 4: not square, so axes show; more than one "
     "window wide, so the order shows; a second frame and a second medium, which begin at 0 again.",
@@ -101,7 +100,7 @@ def coordinates_follow_blocks_and_windows(lab: Lab) -> Iterator[Part]:
 )
 def frequencies_of_both_towers(lab: Lab) -> Iterator[Part]:
     """Each tower has its own base and width, and exponent, power and reciprocal are rounded to float32."""
-    vision = inverse_frequencies(width=VISION_WIDTH // 2, theta=VISION_THETA)
+    vision = axis_frequencies(head_dim=VISION_WIDTH, theta=VISION_THETA)
     language = inverse_frequencies(width=LANGUAGE_WIDTH, theta=LANGUAGE_THETA)
     widths = np.array([VISION_WIDTH // 2, LANGUAGE_WIDTH])
     yield Part("inputs.widths", widths, "towers", "channels that turn by one axis")
@@ -115,7 +114,7 @@ def frequencies_of_both_towers(lab: Lab) -> Iterator[Part]:
     tier="unit",
     section="09",
     clauses=("T10", "T11"),
-    kills=("sections-interleaved", "sections-order", "sections-repeated-whole", "theta-swapped"),
+    kills=("sections-interleaved", "sections-order", "sections-repeated-whole", "sections-lost", "theta-swapped"),
     note="Tokens whose time, height and width all differ, one where they agree, and two where two agree. In text "
     "they agree everywhere, and every layout of the sections gives the same.",
 )
@@ -150,7 +149,7 @@ def angles_of_the_last_row_and_position(lab: Lab) -> Iterator[Part]:
     tier="unit",
     section="00",
     clauses=("N9", "N23", "R4", "R5"),
-    kills=("interleaved-channels", "rotation-sign", "rotation-rounds-elsewhere", "vision-rope-missing"),
+    kills=("interleaved-channels", "rotation-sign", "vision-rope-missing"),
     note="Drawn queries of two heads, and coordinates that are not 0, where nothing turns. All heads turn alike.",
 )
 def a_vision_head_turns_by_halves(lab: Lab) -> Iterator[Part]:
@@ -170,7 +169,7 @@ def a_vision_head_turns_by_halves(lab: Lab) -> Iterator[Part]:
     tier="unit",
     section="00",
     clauses=("N9", "N23", "T10", "T11"),
-    kills=("interleaved-channels", "rotation-sign", "rotation-rounds-elsewhere", "sections-interleaved"),
+    kills=("interleaved-channels", "rotation-sign", "sections-interleaved"),
     note="Drawn queries of three heads at positions whose axes differ. In 16 bits the decoder rounds angles and "
     "products too, the vision encoder only the sum.",
 )

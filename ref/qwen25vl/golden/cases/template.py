@@ -75,7 +75,7 @@ def a_given_system_message_replaces_the_default(lab: Lab) -> Iterator[Part]:
     tier="unit",
     section="04",
     clauses=("P8",),
-    kills=("text-before-image", "parts-joined-by-newline", "pads-by-modality"),
+    kills=("text-before-image", "parts-joined-by-newline", "pictures-before-videos"),
     note="Text stands before, between and behind, a video before the second picture. With one picture in front of "
     "the text every order but the right one can pass.",
     flags=("text",),
@@ -129,7 +129,7 @@ def pictures_and_videos_are_numbered_apart(lab: Lab) -> Iterator[Part]:
     tier="unit",
     section="04",
     clauses=("P20",),
-    kills=("pads-not-merged", "vision-markers-repeated", "pads-by-modality", "pad-ids-hard-coded"),
+    kills=("pads-not-merged", "vision-markers-repeated", "pictures-before-videos", "pad-ids-hard-coded"),
     note="Picture, video of two rows of time, picture, of 10, 12 and 6 merged tokens: every mistake in a count or "
     "in the order of media gives other ids.",
     flags=("text",),

@@ -12,7 +12,7 @@ from qwen25vl.golden.registry import case
     tier="model",
     section="10",
     clauses=("D1", "D9", "D10", "T1"),
-    kills=("names-not-mapped", "hidden-without-final-norm", "theta-swapped"),
+    kills=("names-not-mapped", "embedding-names-not-mapped", "hidden-without-final-norm", "theta-swapped"),
     note="Without a picture the three axes agree, and a decoder of the text family gives the same: what fails "
     "here has nothing to do with vision. What passes here says nothing about positions.",
     taps="insides",

@@ -93,7 +93,7 @@ def query_heads_share_neighbouring_keys(lab: Lab) -> Iterator[Part | Run]:
     tier="unit",
     section="00",
     clauses=("N5", "N11", "N21"),
-    kills=("mask-too-weak", "mask-of-ones", "softmax-overflows"),
+    kills=("mask-too-weak", "softmax-overflows"),
     note="Scores of -16384 and 16384. The first query sees only a key of the lowest score, and a hidden one has "
     "the highest: a fixed -10000 for hidden keys loses to it. Without the largest score taken off, exp overflows. "
     "Scores of common size hide both.",
@@ -123,6 +123,7 @@ def hidden_key_has_no_weight_whatever_its_score(lab: Lab) -> Iterator[Part | Run
         "sections-interleaved",
         "sections-repeated-whole",
         "sections-order",
+        "sections-lost",
         "interleaved-channels",
         "rotation-sign",
         "theta-swapped",
@@ -167,7 +168,7 @@ def picture_tokens_see_earlier_places_only(lab: Lab) -> Iterator[Part | Run]:
     tier="block",
     section="10",
     clauses=("D4", "D7", "D8"),
-    kills=("cache-unrotated-keys", "chunk-mask"),
+    kills=("cache-unrotated-keys", "cache-in-16-bits", "chunk-mask"),
     note="Six tokens, then three whose positions are not their indices. Keys turned again, or turned by the place "
     "in the cache, differ from the second piece on; one pass over all tokens shows nothing.",
 )

@@ -27,7 +27,7 @@ def encoded_parts(lab: Lab, text: str) -> Iterator[Part]:
     tier="unit",
     section="04",
     clauses=("P13",),
-    kills=("pad-token-split", "pad-ids-hard-coded"),
+    kills=("pad-token-split", "added-token-missing", "special-ids-hard-coded"),
     note="With these five wrong, no picture is found in a prompt. Plain text shows nothing. In `tiny` they have "
     "other ids than in a release, so ids that are written into the code fail.",
     flags=("text",),

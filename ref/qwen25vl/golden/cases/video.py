@@ -13,7 +13,7 @@ from qwen25vl.golden.case import Lab, Part, count_part
 from qwen25vl.golden.cases.image_size import plain
 from qwen25vl.golden.draws import drawn_bytes
 from qwen25vl.golden.registry import case
-from qwen25vl.media.frames import Sampling, sampling
+from qwen25vl.media.frames import Sampling, row_seconds, sampling
 from qwen25vl.media.patches import normalised, patch_rows
 from qwen25vl.media.video_settings import video_profile, video_request
 
@@ -48,7 +48,7 @@ def sampling_parts(source_frames: int, source_fps: float, asked_fps: float) -> I
     yield Part("inputs.fps", np.array([asked_fps]), "clips", "frames per second that are asked for")
     yield Part("outputs.indices", found.indices, "frames", "numbers of the chosen frames")
     yield Part("outputs.sampled_fps", np.array([found.sampled_fps]), "clips", "frames per second among the chosen")
-    seconds = PAIR_F / found.sampled_fps
+    seconds = row_seconds(found.sampled_fps, temporal_patch_f=PAIR_F)
     yield Part("outputs.second_per_grid", np.array([seconds]), "clips", "seconds that a row of time spans")
 
 
@@ -78,6 +78,7 @@ def video_rows(
         "asked-rate-for-time",
         "source-rate-for-time",
         "fixed-rate-for-time",
+        "frames-sampled-twice",
     ),
     note="132 frames at 25 per second, asked for 1.5: 7.92 go down to 6, so 1.136 per second were chosen and a "
     "row spans 1.76 seconds, not 1.33, 0.08 or 1. The step of 26.2 is no whole number, so every way of spreading "
@@ -93,7 +94,7 @@ def seconds_of_a_row_come_from_the_frames_chosen(lab: Lab) -> Iterator[Part]:
     tier="unit",
     section="03",
     clauses=("V4", "V8", "V9"),
-    kills=("frames-truncated", "asked-rate-for-time", "fixed-rate-for-time"),
+    kills=("frames-truncated", "asked-rate-for-time", "fixed-rate-for-time", "frames-sampled-twice"),
     note="17 frames at 8 per second, asked for 4: 8.5 go down to 8, a row spans 0.53125 seconds. Above 2 frames "
     "per second a row is shorter than a second, and whoever cuts seconds to whole ones stops time.",
 )

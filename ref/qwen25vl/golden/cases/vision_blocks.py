@@ -37,10 +37,6 @@ TWO_MEDIA = ((2, 2, 4), (1, 4, 6))
     kills=(
         "patch-weight-layout",
         "patch-slices-summed",
-        "inner-order-frame-first",
-        "inner-order-channel-last",
-        "patch-transposed",
-        "frame-pair-swapped",
     ),
     note="Eight drawn rows; the last four are the first four with their two frames exchanged. Every number of a "
     "row differs from its neighbours, so that no order of channel, frame, y and x gives what another gives.",
@@ -174,7 +170,7 @@ def gate_is_activated_and_up_is_not(lab: Lab) -> Iterator[Part | Run]:
 def full_windows_leave_no_empty_one(lab: Lab) -> Iterator[Part | Run]:
     """Encode a picture that four whole windows cover."""
     vision = lab.config.vision
-    side_px = 2 * vision.window_m * vision.factor_px
+    side_px = 2 * (vision.window_px // vision.factor_px) * vision.factor_px
     inputs = lab.prepare([said(shapes(side_px, side_px))])
     yield from (part for part in given_parts(Run(inputs)) if "image" in part.id or "pictures" in part.id)
     kept = ("window_order", "window_starts", "frame_starts", "blocks.00.resid_post", "out")

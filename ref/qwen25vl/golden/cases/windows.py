@@ -12,7 +12,7 @@ from qwen25vl.config import VisionConfig
 from qwen25vl.golden.case import Lab, Part, count_part
 from qwen25vl.golden.draws import drawn
 from qwen25vl.golden.registry import case
-from qwen25vl.vision.windows import frame_starts, reordered, window_order
+from qwen25vl.vision.windows import frame_starts, inverse_order, patch_starts, reordered, window_order
 
 WINDOW_M = 4
 """Side of a window in merged tokens, in every release."""
@@ -20,19 +20,26 @@ WINDOW_M = 4
 MERGE_P = 2
 """Side of a merge block in patches, in every release."""
 
+MERGED_PX = 28
+"""Side of a merged token in pixels, in every release."""
+
 
 def window_parts(grids_m: Sequence[tuple[int, int, int]], *, window_m: int = WINDOW_M) -> Iterator[Part]:
-    """Give grids, then order and starts of their windows, starts of their frames, and the inverse of the order."""
+    """Give grids, then order and starts of their windows, starts of their frames, and the inverse of the order.
+
+    The side of a window goes through the config, which has it in pixels, as a port gets it.
+    """
     merged = np.array(grids_m, dtype=np.int64)
     grids = merged * np.array([1, MERGE_P, MERGE_P])
-    order, starts = window_order(merged, window_m=window_m)
+    config = replace(VisionConfig(), window_px=window_m * MERGED_PX)
+    order, starts = window_order(merged, window_m=config.window_m)
     yield Part("inputs.grids", grids, "media 3", "T, H, W in patches")
     yield count_part("inputs.window_m", window_m, "sides", "side of a window, merged tokens")
     yield Part("vision.window_order", order, "M", "merged token at each place of the window order")
-    patches = starts * MERGE_P**2
+    patches = patch_starts(starts, merge_unit=config.merge_unit)
     yield Part("vision.window_starts", patches, "windows+1", "first patch of each window, and the end")
     yield Part("vision.frame_starts", frame_starts(grids), "frames+1", "first patch of each frame, and the end")
-    yield Part("outputs.place", np.argsort(order), "M", "place of each merged token in the window order")
+    yield Part("outputs.place", inverse_order(order), "M", "place of each merged token in the window order")
 
 
 @case(
@@ -96,7 +103,7 @@ def square_of_448_pixels_hides_the_inverse(lab: Lab) -> Iterator[Part]:
     tier="unit",
     section="07",
     clauses=("W1", "W2", "W6"),
-    kills=("windows-span-frames", "frame-starts-per-video", "frame-starts-one", "lengths-for-starts"),
+    kills=("windows-span-frames", "frame-starts-per-video", "frame-starts-one"),
     note="Two videos of 3 and 2 rows of time, 4 x 4 and 2 x 4 patches: frames begin at 0 16 32 48 56 64. A still "
     "picture, or one video of one row, has one frame. Then 2 x 5 tokens twice, where windows reorder each frame.",
 )
@@ -110,9 +117,9 @@ def every_frame_of_every_video_stands_alone(lab: Lab) -> Iterator[Part]:
     tier="unit",
     section="07",
     clauses=("W1", "W2", "W6"),
-    kills=("frame-starts-one", "lengths-for-starts", "order-for-inverse"),
+    kills=("frame-starts-one", "order-for-inverse"),
     note="A wide and a tall picture of different areas, both with an order. Equal sizes hide pictures that change "
-    "places, and a single one hides lengths that are taken for starts.",
+    "places, and a single one hides that all are one segment.",
 )
 def pictures_of_two_sizes_stand_alone(lab: Lab) -> Iterator[Part]:
     """Windows go picture by picture, and the numbers of the second begin behind the first."""
@@ -168,5 +175,5 @@ def whole_blocks_move_and_come_back(lab: Lab) -> Iterator[Part]:
     yield Part("inputs.rows", rows, "P C", "one row for each patch, block after block")
     yield Part("inputs.window_order", order, "M", "merged token at each place of the window order")
     yield Part("outputs.in_windows", there, "P C", "the rows in window order")
-    back = reordered(there, np.argsort(order), merge_unit=MERGE_P**2)
+    back = reordered(there, inverse_order(order), merge_unit=MERGE_P**2)
     yield Part("outputs.back", back, "P C", "the same put back")
