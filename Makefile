@@ -6,7 +6,7 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --c
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help golden test nightly oracle measured lint format tiny clean
+.PHONY: help golden test nightly oracle measured kills diagnosis lint format tiny clean
 
 help:  ## list these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1	\2/' | expand -t 20
@@ -27,6 +27,12 @@ measured: $(VENV)/.test  ## measure anew how far upstream is from the reference:
 	$(PYTEST) --numprocesses 0 --require-oracle tests/test_real_size.py
 	cp out/oracle/deviations.md spec/measured/oracle-$$(grep -q '^- device: CPU' out/oracle/deviations.md && \
 		echo cpu || echo gpu).md
+
+kills: $(VENV)/.test  ## measure anew which case catches which known bug: spec/measured/kill-matrix.md
+	$(VENV)/bin/python tools/kill_matrix.py $(ARGS)
+
+diagnosis: $(VENV)/.test  ## measure anew how often a bug is named rightly: spec/measured/diagnosis.md
+	$(VENV)/bin/python tools/diagnosis.py $(ARGS)
 
 lint: $(VENV)/.test  ## check style and types
 	$(VENV)/bin/ruff check .

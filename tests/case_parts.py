@@ -1,38 +1,17 @@
-"""Everything that a golden case gives, as arrays by id, and which of them another run of it changes."""
+"""Which parts of a golden case another run of it changes."""
 
 import re
 from collections.abc import Mapping
 
 import numpy as np
 
-from qwen25vl.golden.case import Case, Lab, Part, Run
-from qwen25vl.golden.execute import carried_out, given_parts
-from qwen25vl.tap import Tap
+from qwen25vl.golden.case import Case, Lab, Run
 
 VISIBLE = 1e-6
 """A relative difference that nobody takes for the rounding of float64: what a planted bug must reach."""
 
 TO_THE_BIT = re.compile(r"^outputs\.(bfloat16|float16)\.")
 """Parts that are in one format whatever the precision of the run."""
-
-
-def parts_of_case(case: Case, lab: Lab) -> dict[str, np.ndarray]:
-    """Carry a case out: what it is given, what it computes, its taps and its answer."""
-    found: dict[str, np.ndarray] = {}
-
-    def enter(name: str, array: np.ndarray) -> None:
-        assert name not in found, f"{case.id} gives {name} twice"
-        found[name] = np.array(array)
-
-    for item in case.function(lab):
-        if isinstance(item, Part):
-            enter(item.id, item.array)
-            continue
-        for part in given_parts(item):
-            enter(part.id, part.array)
-        for part in carried_out(item, lab.model, tap=Tap(case.taps, sink=enter))[0]:
-            enter(part.id, part.array)
-    return found
 
 
 def run_of(case: Case, lab: Lab) -> Run:

@@ -2,14 +2,23 @@
 
 import importlib
 import inspect
+import json
 import pkgutil
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
 from typing import Literal
 
 from qwen25vl.errors import BadInput
 from qwen25vl.golden import cases
 from qwen25vl.golden.case import FAMILIES, Case, Lab, Part, Run
+
+SMOKE = Path(__file__).with_name("smoke.json")
+"""The few cases that catch every known bug: generated, see spec/measured/kill-matrix.md."""
+
+SMOKE_SET = "smoke"
+"""What chooses them."""
 
 MARK = "golden_case"
 """Attribute of a case's function that holds its entry."""
@@ -63,7 +72,7 @@ def chosen_cases(globs: tuple[str, ...] = (), *, tiers: tuple[str, ...] = ()) ->
     """Choose cases by globs over ids or families; none chooses all.
 
     Args:
-        globs: `odd_*`, `windows`.
+        globs: `odd_*`, `windows`; `smoke` chooses the smoke set.
         tiers: `unit`, `block`, `model`; none allows all.
 
     Raises:
@@ -75,12 +84,20 @@ def chosen_cases(globs: tuple[str, ...] = (), *, tiers: tuple[str, ...] = ()) ->
     for glob in globs:
         if not any(_matches(entry, glob) for entry in known):
             raise BadInput(
-                f"no case matches {glob!r}; give a glob over the ids, such as '*window*', or a family: "
+                f"no case matches {glob!r}; give a glob over the ids, such as '*window*', smoke, or a family: "
                 f"{', '.join(FAMILIES)} (`qwen25vl golden --list` lists all {len(known)})"
             )
     return tuple(entry for entry in known if any(_matches(entry, glob) for glob in globs))
 
 
 def _matches(entry: Case, glob: str) -> bool:
-    """Whether a glob means a case or its family."""
+    """Whether a glob means a case, its family, or the smoke set that it is in. (X36)"""
+    if glob == SMOKE_SET:
+        return entry.id in smoke_ids()
     return entry.family == glob or fnmatchcase(entry.id, glob)
+
+
+@cache
+def smoke_ids() -> tuple[str, ...]:
+    """List the smoke set: few cases that catch every known bug."""
+    return tuple(json.loads(SMOKE.read_text(encoding="ascii"))["cases"])

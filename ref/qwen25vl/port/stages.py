@@ -14,7 +14,6 @@ from qwen25vl.errors import BadInput
 from qwen25vl.golden.case import Lab, Run
 from qwen25vl.golden.deviation import Deviation, deviation
 from qwen25vl.golden.execute import carried_out
-from qwen25vl.golden.noise import held
 from qwen25vl.golden.orders import ordered_ops
 from qwen25vl.inputs import Inputs
 from qwen25vl.ops import reference_ops
@@ -55,17 +54,9 @@ def stages(run: Run, lab: Lab, values: Mapping[str, np.ndarray], *, precision: s
     Spec: spec/15-golden-values.md (X27)
     """
     alone = Run(with_inputs(run.inputs, values), chunk=run.chunk, before=run.before)
-    wanted: dict[str, np.ndarray] = {}
+    wanted = truths(run, lab, values)
     noise: dict[str, list[Deviation]] = {}
-
-    def truth(name: str, array: np.ndarray) -> np.ndarray | None:
-        if name not in values:
-            return None
-        wanted[name] = array
-        return _fit(name, values[name], array)
-
-    level = "all" if any(name.endswith("probs") for name in values) else "insides"
-    _driven(alone, lab.with_ops(reference_ops(FLOAT64)), truth, taps=level)
+    level = _level(values)
     for order in WIDE_STAGE_ORDERS if precision == FLOAT64.name else STAGE_ORDERS:
 
         def noisy(name: str, array: np.ndarray) -> np.ndarray | None:
@@ -74,7 +65,7 @@ def stages(run: Run, lab: Lab, values: Mapping[str, np.ndarray], *, precision: s
             if array.dtype.kind == "f":
                 noise.setdefault(name, []).append(deviation(array, wanted[name], dims=tap_name(name).shape))
             port = _fit(name, values[name], array)
-            return port if port is None or array.dtype.kind != "f" else held(port, PRECISIONS[precision])
+            return port if port is None or array.dtype.kind != "f" else PRECISIONS[precision].held(port)
 
         _driven(alone, lab.with_ops(ordered_ops(PRECISIONS[precision], order)), noisy, taps=level)
     return {
@@ -82,6 +73,37 @@ def stages(run: Run, lab: Lab, values: Mapping[str, np.ndarray], *, precision: s
         for name, array in wanted.items()
         if run.before is None or not _needs_earlier_tokens(name, values)
     }
+
+
+def truths(
+    run: Run,
+    lab: Lab,
+    values: Mapping[str, np.ndarray],
+    *,
+    watch: Callable[[str, np.ndarray], None] = lambda name, array: None,
+) -> dict[str, np.ndarray]:
+    """Compute every tap that a port reports from what the port reports before it: in float64, or whole numbers.
+
+    The arguments are those of `stages`; `watch` is told each tap as it is computed. A tap that hangs on keys of an
+    earlier prompt is among them.
+    """
+    alone = Run(with_inputs(run.inputs, values), chunk=run.chunk, before=run.before)
+    wanted: dict[str, np.ndarray] = {}
+
+    def truth(name: str, array: np.ndarray) -> np.ndarray | None:
+        if name not in values:
+            return None
+        wanted[name] = array
+        watch(name, array)
+        return _fit(name, values[name], array)
+
+    _driven(alone, lab.with_ops(reference_ops(FLOAT64)), truth, taps=_level(values))
+    return wanted
+
+
+def _level(values: Mapping[str, np.ndarray]) -> str:
+    """Return which taps must report: probabilities, which are large, only where a port gives them."""
+    return "all" if any(name.endswith("probs") for name in values) else "insides"
 
 
 def with_inputs(inputs: Inputs, values: Mapping[str, np.ndarray]) -> Inputs:
