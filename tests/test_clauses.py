@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-PAGES = ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "15")
+PAGES = ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12", "15")
 """Sections that are written."""
 
 DEFINITION = re.compile(r"\*\*\(([A-Z]\d+)\)\*\*")

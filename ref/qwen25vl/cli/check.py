@@ -8,27 +8,25 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from qwen25vl.api import load
+from qwen25vl.cli.explain import SECONDS, explained, shown_explanation
 from qwen25vl.cli.media_options import printable
 from qwen25vl.cli.options import Progress, add_command, print_json
 from qwen25vl.cli.output_file import check_output, write_output
+from qwen25vl.cli.port_options import Opened, add_port_options, dumped_values, opened_goldens, present_goldens
 from qwen25vl.errors import BadInput
-from qwen25vl.golden.corpus_read import GoldenCase, open_goldens
-from qwen25vl.golden.restore import restored_config
-from qwen25vl.port.check import Check, weights_named, weights_of
-from qwen25vl.port.dump import joined_dump, open_dump
-from qwen25vl.port.maps.name_map import name_map
-from qwen25vl.port.policy import Policy, read_policy
+from qwen25vl.golden.corpus_read import GoldenCase
+from qwen25vl.port.check import Check
+from qwen25vl.port.dump import joined_dump
+from qwen25vl.port.explanation import Explanation
+from qwen25vl.port.policy import Policy
 from qwen25vl.port.program import program_dumps, run_program
 from qwen25vl.port.report_text import text_report
 from qwen25vl.port.values import PortValues, golden_values
 from qwen25vl.port.verdicts import CheckReport
 from qwen25vl.port.xfails import Xfails, read_xfails
-from qwen25vl.precision import PRECISIONS
 
 EXAMPLES = """\
   qwen25vl check dump.safetensors --golden corpus/two_by_five_picture
@@ -61,34 +59,18 @@ def add_parser(commands: Any) -> None:
         help="what the port computed: safetensors, npz, a directory of npy or of one file a case, or raw bin with "
         "index.json; names are part ids, behind CASE/ where there are several cases",
     )
-    parser.add_argument("--golden", type=Path, required=True, metavar="DIR", help="a case or a whole corpus")
-    parser.add_argument(
-        "--map",
-        default="ours",
-        metavar="WHICH",
-        help="what names mean: ours, hf, gguf or a TOML file (default: ours)",
-    )
-    parser.add_argument(
-        "--model",
-        metavar="DIR",
-        help="checkpoint of the goldens, with which each stage is judged alone (default: tiny)",
-    )
-    parser.add_argument(
-        "--precision", choices=PRECISIONS, help="format of the port's arithmetic (default: that of its numbers)"
-    )
+    add_port_options(parser)
     parser.add_argument(
         "--forced", action="store_true", help="every stage of the port was given the golden inputs"
     )
-    parser.add_argument(
-        "--filter", action="append", default=[], metavar="GLOB", help="only cases whose id, family or tier matches"
-    )
-    parser.add_argument("--present", action="store_true", help="only cases of which the dump has something")
-    parser.add_argument("--tolerances", type=Path, metavar="FILE", help="limits of your own, as tolerances.toml")
     parser.add_argument("--xfails", type=Path, metavar="FILE", help="what is known to be wrong: CASE/PART a line")
     parser.add_argument("--fail-fast", action="store_true", help="stop behind the first case that is wrong")
     parser.add_argument("--program", metavar="CMD", help="run a port instead of reading a dump")
     parser.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds a case (default: 60)")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write a page to look at")
+    parser.add_argument(
+        "--no-explain", action="store_true", help="do not look for the bug where something is wrong"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(function=run)
 
@@ -99,34 +81,26 @@ def run(options: argparse.Namespace) -> int:
         raise BadInput("give either a DUMP to read, or --program CMD to run")
     if options.report is not None:
         _check_report(options.report)
-    policy = read_policy(options.tolerances)
     xfails = Xfails() if options.xfails is None else read_xfails(options.xfails)
-    known, problems = open_goldens(options.golden, verify=True)
-    goldens = _chosen(known, options.filter, problems)
-    model = load("tiny" if options.model is None else options.model, precision="float64")
-    hashes = weights_of(model)
-    if options.model is not None and all(hashes != weights_named(golden.manifest) for golden in goldens):
-        raise BadInput(
-            f"--model {options.model!r} is not the checkpoint of these goldens, which is "
-            f"{goldens[0].manifest['model']['name']!r}; give that one, or leave --model out"
-        )
-    with Progress(total=len(goldens), unit="case") as progress:
-        port = _port(options, goldens, others=[golden.id for golden in known])
+    opened = opened_goldens(options)
+    with Progress(total=len(opened.goldens), unit="case") as progress:
+        port = _port(options, opened)
         check = Check(
-            policy=policy,
-            model=model,
-            hashes=hashes,
+            policy=opened.policy,
+            model=opened.model,
+            hashes=opened.hashes,
             precision=options.precision,
             forced=options.forced,
             xfails=xfails,
             fail_fast=options.fail_fast,
             watch=progress,
         )
-        port = replace(port, problems=(*problems, *port.problems))
-        if options.present:
-            goldens = [golden for golden in goldens if port.by_case.get(golden.id)] or goldens
+        goldens = present_goldens(options, opened.goldens, port)
         report = check.of(port, goldens, golden_name=printable(str(options.golden)))
-    _show(options, report, policy, goldens)
+    explanation = None
+    if report.verdict == "fail" and not options.no_explain:
+        explanation = explained(check, report, port, goldens, seconds=SECONDS)
+    _show(options, report, opened.policy, goldens, explanation)
     return EXIT_CODES[report.verdict]
 
 
@@ -141,42 +115,32 @@ def _check_report(out: Path) -> None:
                 )
 
 
-def _chosen(goldens: Sequence[GoldenCase], globs: Sequence[str], problems: Sequence[str]) -> Sequence[GoldenCase]:
-    """Keep the cases that a glob matches."""
-    if not goldens:
-        raise BadInput(f"no golden can be used: {problems[0]}")
-    chosen = [golden for golden in goldens if not globs or any(_matches(golden, glob) for glob in globs)]
-    if not chosen:
-        named = ", ".join(repr(glob) for glob in globs)
-        raise BadInput(
-            f"no case of {len(goldens)} matches {named}; give a glob over their ids, a family or a tier"
-        )
-    return chosen
-
-
-def _matches(golden: GoldenCase, glob: str) -> bool:
-    """Whether a glob means a case, its family or its tier."""
-    return any(fnmatchcase(golden.manifest[name], glob) for name in ("id", "family", "tier"))
-
-
-def _port(options: argparse.Namespace, goldens: Sequence[GoldenCase], *, others: Sequence[str]) -> PortValues:
+def _port(options: argparse.Namespace, opened: Opened) -> PortValues:
     """Read the dump, or run the program for one."""
-    mapping = name_map(options.map, config=restored_config(goldens[0].manifest))
     if options.program is None:
-        return golden_values(open_dump(options.dump), mapping, goldens, others=others)
+        port = dumped_values(options.dump, opened)
+        return replace(port, problems=(*opened.problems, *port.problems))
     workdir = Path(tempfile.mkdtemp(prefix="qwen25vl-check-"))
     atexit.register(shutil.rmtree, workdir, ignore_errors=True)  # its files are read until the report is made
-    cases = [golden.directory for golden in goldens]
+    cases = [golden.directory for golden in opened.goldens]
     with Progress(total=len(cases), unit="run") as progress:
         results = run_program(
             options.program, cases=cases, workdir=workdir, timeout_s=options.timeout, watch=progress
         )
         found = program_dumps(results)
-    port = golden_values(joined_dump(options.program, found.dumps), mapping, goldens, others=others)
-    return replace(port, problems=(*found.problems, *port.problems), skipped=found.skipped)
+    dump = joined_dump(options.program, found.dumps)
+    port = golden_values(dump, opened.mapping, opened.goldens, others=opened.others)
+    problems = (*opened.problems, *found.problems, *port.problems)
+    return replace(port, problems=problems, skipped=found.skipped)
 
 
-def _show(options: argparse.Namespace, report: CheckReport, policy: Policy, goldens: Sequence[GoldenCase]) -> None:
+def _show(
+    options: argparse.Namespace,
+    report: CheckReport,
+    policy: Policy,
+    goldens: Sequence[GoldenCase],
+    explanation: Explanation | None,
+) -> None:
     """Write the page, and print."""
     if options.report is not None:
         from qwen25vl.port.report_html import html_report  # takes a template engine along
@@ -186,9 +150,11 @@ def _show(options: argparse.Namespace, report: CheckReport, policy: Policy, gold
         page = html_report(report, limits=(limits.suspicious, limits.wrong), full_attention_blocks=full)
         write_output(options.report, page.encode(), what="the report")
     if options.json:
-        print_json(report.json)
+        print_json({**report.json, "explanation": None if explanation is None else explanation.json})
         return
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     print(text_report(report, colour=colour, width=shutil.get_terminal_size((100, 24)).columns))
+    if explanation is not None:
+        print(f"\n{shown_explanation(explanation)}")
     if options.report is not None:
         print(f"\nThe page is {printable(str(options.report))}.")

@@ -1,4 +1,4 @@
-"""The command line: `qwen25vl run | golden | check | show | names`."""
+"""The command line: `qwen25vl run | golden | check | explain | show | names`."""
 
 import argparse
 import io
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from qwen25vl import __version__
-from qwen25vl.cli import check, golden, names, run, show
+from qwen25vl.cli import check, explain, golden, names, run, show
 from qwen25vl.errors import BadInput
 
 USAGE_ERROR = 2
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"qwen25vl {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (run, golden, check, show, names):
+    for module in (run, golden, check, explain, show, names):
         module.add_parser(commands)
     return parser
 
