@@ -42,7 +42,7 @@ def test_x34_the_page_has_every_dump_and_no_other():
 
 
 def test_x34_no_right_port_and_no_unknown_bug_is_named_with_confidence():
-    for source in ("right", "outside"):
+    for source in ("right", "outside", "left out"):
         assert [found for found in of(source) if found.confident] == []
 
 

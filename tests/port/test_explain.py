@@ -154,10 +154,14 @@ def test_x35_only_a_clear_lead_above_the_threshold_counts(scores, confident):
     assert found.confident == confident
 
 
-def test_x34_one_small_case_is_no_evidence_and_two_are():
-    cases = ["two_windows_side_by_side", "odd_grid_leaves_partial_windows"]
+def test_x34_two_small_cases_are_no_evidence_and_three_are():
+    cases = [
+        "two_windows_side_by_side",
+        "odd_grid_leaves_partial_windows",
+        "pictures_of_two_sizes_stand_alone",
+    ]
     values = dumped(cases, [EVERY["order-for-inverse"]], precision="float32")
-    for count, confident in ((1, False), (2, True)):
+    for count, confident in ((1, False), (2, False), (3, True)):
         some = {case: values[case] for case in cases[:count]}
         found = explained(some, precision="float32")
         assert found.candidates[0].id == "order-for-inverse"

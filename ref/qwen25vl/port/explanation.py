@@ -50,7 +50,7 @@ class Candidate:
     twins: tuple[str, ...] = ()
     """Bugs that no case can tell from it."""
     is_thin: bool = False
-    """Whether all that it reproduces is of one case that runs less than the model: another bug might, too."""
+    """Whether all that it reproduces is of a case or two that run single functions: another bug might, too."""
     shown_by: str = ""
     """A case that shows it, of those that run least."""
 

@@ -62,7 +62,7 @@ def _answer(explanation: Explanation, *, width: int) -> str:
         names = ", ".join(one.id for one in alike)
         said = f"ONE OF {len(alike)}: {names}. These numbers do not tell them apart{apart}."
     elif alike:
-        thin = "; it rests on one small case: give more cases" if alike[0].is_thin else ""
+        thin = "; it rests on too few numbers: give more cases" if alike[0].is_thin else ""
         said = f"PERHAPS: {alike[0].id}, with a score of {alike[0].score:.2f}{thin}."
     else:
         said = (
