@@ -61,10 +61,14 @@ def explained(
     *,
     precision: str,
     without: Sequence[str] = (),
+    goldens: Sequence[GoldenCase] | None = None,
     seconds: float = 600.0,
 ) -> Explanation:
-    """Check a dump and explain it, as the command does; `without` leaves bugs out of the catalogue."""
-    goldens = [golden(case_id) for case_id in values]
+    """Check a dump and explain it, as the command does; `without` leaves bugs out of the catalogue.
+
+    The goldens are those of the corpus, unless others are given.
+    """
+    goldens = [golden(case_id) for case_id in values] if goldens is None else goldens
     port = PortValues("dump", values, precision, (), declares=lambda part: False)
     model = lab().model
     check = Check(read_policy(None), model, weights_of(model), precision=precision)

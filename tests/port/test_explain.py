@@ -5,10 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import small_goldens
 from explain_dumps import CASES, EVERY, dumped, explained, golden, port_lab
+from qwen25vl.golden.execute import carried_out
 from qwen25vl.port.explanation import THRESHOLD, Candidate, Certain, Explanation
+from qwen25vl.port.mutants.again import prepared_again
 from qwen25vl.port.mutants.kills import kill_matrix
+from qwen25vl.port.mutants.planting import planted
 from qwen25vl.port.mutants.running import parts_of_case
+from qwen25vl.tap import Tap
 
 PICTURE = "odd_grid_restores_the_order_of_rows"
 """A small case of the whole model."""
@@ -123,6 +128,17 @@ def test_x34_stages_alone_are_enough():
     blocks = {name: array for name, array in values.items() if name.endswith("resid_post")}
     found = explained({PICTURE: blocks}, precision="float32")
     assert ids(found)[0] == "kv-heads-tiled"
+    assert found.confident
+
+
+@pytest.mark.parametrize("bug", ["channel-order", "grid-transposed-positions", "kv-heads-tiled"])
+def test_x34_the_golden_of_a_prompt_that_somebody_gave_does_as_well(bug):
+    given, seen = small_goldens.golden("picture"), {}
+    with np.errstate(all="ignore"), planted((EVERY[bug],), port_lab("float32")) as wrong:
+        run = prepared_again(given, wrong.lab)
+        carried_out(run, wrong.lab.model, tap=Tap("insides", sink=lambda name, array: seen.update({name: array})))
+    found = explained({given.id: seen}, precision="float32", goldens=[given])
+    assert ids(found)[0] == bug
     assert found.confident
 
 
