@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from explain_dumps import EVERY, dumped, golden
 
+from explain_dumps import EVERY, dumped, golden
 from qwen25vl.cli.main import main
 from qwen25vl.port.explanation import THRESHOLD
 
