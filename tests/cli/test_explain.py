@@ -74,7 +74,7 @@ def test_what_nobody_knows_is_not_named_and_ends_with_1(tmp_path, capsys):
     values["language.blocks.01.resid_post"] = values["language.blocks.01.resid_post"] * np.float32(1.25)
     np.savez(tmp_path / "dump.npz", **values)
     assert main(["explain", str(tmp_path / "dump.npz"), "--golden", directory()]) == 1
-    said = capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
     assert said.startswith("NOT EXPLAINED")
     assert "language.blocks.01.resid_post is wrong by itself" in said
     assert "ruled out" in said
