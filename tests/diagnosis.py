@@ -1,9 +1,10 @@
 """How often an explanation is right: wrong ports of which the bug is known, and what is said of them."""
 
 import copy
-import functools
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 
 import numpy as np
 
@@ -150,7 +151,6 @@ def _values(question: Question) -> Values:
     return {case: computed_parts(parts_of_case(CASES[case], other))}
 
 
-@functools.cache
 def _right(case: str, precision: str, attention: str) -> Mapping[str, np.ndarray]:
     """Record upstream without a bug."""
     run = restored_run(golden(case).parts, golden(case).manifest)
@@ -158,6 +158,13 @@ def _right(case: str, precision: str, attention: str) -> Mapping[str, np.ndarray
     model = copy.deepcopy(upstream_model(precision))
     model.set_attn_implementation(attention)
     return dict(capture(model, run.inputs, taps="insides"))
+
+
+def read_results(path: Path) -> list[Answer]:
+    """Read the answers that were published."""
+    rows = json.loads(path.read_text(encoding="utf-8"))["dumps"]
+    names = [field.name for field in fields(Question)]
+    return [Answer(Question(*(row.pop(name) for name in names)), **row) for row in rows]
 
 
 def counted(answers: list[Answer]) -> dict[str, int]:

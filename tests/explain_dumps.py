@@ -9,7 +9,7 @@ from qwen25vl.golden.case import Lab
 from qwen25vl.golden.corpus_read import GoldenCase
 from qwen25vl.golden.noise import NoisePlan
 from qwen25vl.golden.orders import ordered_ops
-from qwen25vl.golden.registry import all_cases
+from qwen25vl.golden.registry import cases_by_id
 from qwen25vl.port.check import Check, weights_of
 from qwen25vl.port.explain import Explainer
 from qwen25vl.port.explanation import Explanation
@@ -24,7 +24,7 @@ from qwen25vl.port.values import PortValues
 from qwen25vl.precision import PRECISIONS
 from small_goldens import lab, written
 
-CASES = {case.id: case for case in all_cases()}
+CASES = cases_by_id()
 """Every case by its id."""
 
 EVERY: Mapping[str, Mutant] = every_mutant()

@@ -3,10 +3,10 @@
 import numpy as np
 
 from qwen25vl.api import load
-from qwen25vl.golden.case import Case, Lab, Part
-from qwen25vl.golden.registry import all_cases
+from qwen25vl.golden.case import Lab, Part
+from qwen25vl.golden.registry import cases_by_id
 
-CASES: dict[str, Case] = {entry.id: entry for entry in all_cases()}
+CASES = cases_by_id()
 """Every case by its id."""
 
 

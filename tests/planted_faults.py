@@ -12,7 +12,6 @@ import numpy as np
 from qwen25vl.config import Config
 from qwen25vl.golden.case import Lab, Run
 from qwen25vl.golden.execute import carried_out
-from qwen25vl.golden.noise import held
 from qwen25vl.golden.orders import ordered_ops
 from qwen25vl.precision import PRECISIONS
 from qwen25vl.tap import Tap
@@ -58,7 +57,7 @@ def ported(
             array = chosen.rounded(wrong.astype(array.dtype)) if array.dtype.kind == "f" else wrong
         seen.pop(plain, None)  # of the next prompt of a batch: it is the latest again
         seen[plain] = reported[name] = array
-        return array if forced is None or array.dtype.kind != "f" else held(forced[name], chosen)
+        return array if forced is None or array.dtype.kind != "f" else chosen.held(forced[name])
 
     other = lab.with_ops(ordered_ops(chosen, "given"))
     tap = Tap("insides", sink=sink)

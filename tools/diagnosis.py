@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from tqdm import tqdm
 
 import diagnosis
-from diagnosis import SOURCES, Answer, Question
+from diagnosis import SOURCES, Answer
 from qwen25vl.plot.confusion import confusion_picture
 from qwen25vl.plot.save import figure_bytes
 from qwen25vl.port.explanation import CLEAR_LEAD, THRESHOLD
@@ -53,13 +53,9 @@ def results_text(found: dict[str, list[Answer]]) -> str:
     return f'{{"note": {note},\n "threshold": {THRESHOLD},\n "dumps": [\n  ' + ",\n  ".join(lines) + "\n]}\n"
 
 
-def read_results() -> dict[str, list[Answer]]:
-    """Read them back."""
-    found: dict[str, list[Answer]] = {source: [] for source in SOURCES}
-    for row in json.loads((MEASURED / "diagnosis.json").read_text(encoding="utf-8"))["dumps"]:
-        question = Question(*(row.pop(name) for name in ("source", "name", "bug", "case", "precision")))
-        found[question.source].append(Answer(question, **row))
-    return found
+def by_source(answers: Sequence[Answer]) -> dict[str, list[Answer]]:
+    """Group answers by where their dumps come from."""
+    return {source: [one for one in answers if one.question.source == source] for source in SOURCES}
 
 
 def page(found: dict[str, list[Answer]]) -> str:
@@ -137,7 +133,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.pages:
         (MEASURED / "diagnosis.json").write_text(results_text(measured(options.jobs)), encoding="utf-8")
-    found = read_results()
+    found = by_source(diagnosis.read_results(MEASURED / "diagnosis.json"))
     (MEASURED / "diagnosis.md").write_text(page(found), encoding="utf-8")
     (MEASURED / "diagnosis.png").write_bytes(picture(found))
 

@@ -11,26 +11,30 @@ import argparse
 import json
 import os
 import platform
-import tempfile
+import shutil
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import cache
 from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # one thread of BLAS for each process
 
+ROOT = Path(__file__).resolve().parents[1]
+"""Of the project."""
+
+sys.path.insert(0, str(ROOT / "tests"))
+
 import numpy as np
 from tqdm import tqdm
 
+import explain_dumps
 import qwen25vl
-from qwen25vl.golden.case import Case, Lab
-from qwen25vl.golden.corpus_read import GoldenCase, open_goldens
-from qwen25vl.golden.manifest import about_model
-from qwen25vl.golden.noise import NoisePlan, write_noise
+import small_goldens
+from explain_dumps import CASES
+from qwen25vl.golden.case import Case
 from qwen25vl.golden.registry import SMOKE, all_cases
-from qwen25vl.golden.write_case import write_case
 from qwen25vl.plot.kills import kill_picture
 from qwen25vl.plot.save import figure_bytes
 from qwen25vl.port.mutants.catalogue import every_mutant, known_mutants
@@ -41,52 +45,30 @@ from qwen25vl.port.mutants.smoke import smoke_set
 from qwen25vl.port.mutants.systematic import systematic_mutants
 from qwen25vl.port.policy import read_policy
 
-ROOT = Path(__file__).resolve().parents[1]
-"""Of the project."""
-
 PAGES = ROOT / "spec"
 """Where pages lie."""
-
-SIZES = "sizes"
-"""Entry of the smoke file: bytes of each case, by which the smaller of two is chosen."""
-
-
-@cache
-def lab() -> Lab:
-    """Open tiny."""
-    return Lab(qwen25vl.load("tiny", precision="float64"))
 
 
 def case_cells(case_id: str, known: frozenset[str] = frozenset()) -> tuple[str, int, list[Cell]]:
     """Write a case with its noise, and run it with every bug but the known; return its bytes, too."""
-    (case,) = (case for case in all_cases() if case.id == case_id)
     mutants = [mutant for bug, mutant in every_mutant().items() if bug not in known]
-    with tempfile.TemporaryDirectory() as parent:
-        folder = Path(parent) / case_id
-        folder.mkdir()
-        golden = written(case, folder)
-        size = sum(path.stat().st_size for path in folder.iterdir())
-        cells = [
-            cell
-            for precision in FORMATS
-            for cell in cells_of(case, golden, lab(), mutants, policy=read_policy(None), precision=precision)
-        ]
+    case, golden = CASES[case_id], explain_dumps.golden(case_id)
+    size = sum(path.stat().st_size for path in golden.directory.iterdir())
+    cells = [
+        cell
+        for precision in FORMATS
+        for cell in cells_of(
+            case, golden, small_goldens.lab(), mutants, policy=read_policy(None), precision=precision
+        )
+    ]
+    shutil.rmtree(golden.directory.parent)
     return case_id, size, cells
-
-
-def written(case: Case, folder: Path) -> GoldenCase:
-    """Write a case as a corpus does, with the noise of both formats as they run free."""
-    about = about_model(lab().model, name="tiny", arithmetic="blas")
-    manifest, run = write_case(folder, case, lab(), taps=case.taps, about=about)
-    plan = NoisePlan(precisions=FORMATS, modes=("free",))
-    write_noise(folder, case, lab(), run=run, manifest=manifest, plan=plan)
-    return open_goldens(folder)[0][0]
 
 
 def measured(jobs: int, before: KillMatrix | None) -> tuple[KillMatrix, dict[str, int]]:
     """Run everything, or what was not measured before; return the matrix, and the bytes of each case."""
     known = frozenset(before.kills if before else ())
-    cases = [case.id for case in all_cases()]
+    cases = [*CASES]
     found: dict[str, tuple[int, list[Cell]]] = {}
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         waiting = [pool.submit(case_cells, case, known) for case in cases]

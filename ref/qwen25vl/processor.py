@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from qwen25vl.config import Config
 from qwen25vl.config_json import read_config
@@ -147,17 +147,7 @@ def _laid_out(
     image_grids = np.array([picture.grid for picture in pictures], dtype=np.int64).reshape(-1, 3)
     video_grids = np.array([clip.grid for clip in clips], dtype=np.int64).reshape(-1, 3)
     second_per_grid = np.array([clip.second_per_grid for clip in clips], dtype=np.float64)
-    positions, delta = mrope_positions(
-        ids,
-        mask,
-        image_grids,
-        video_grids,
-        second_per_grid,
-        image_token_id=config.image_token_id,
-        video_token_id=config.video_token_id,
-        merge_p=config.vision.merge_p,
-        tokens_per_second=config.vision.tokens_per_second,
-    )
+    positions, delta = prompt_positions(ids, mask, image_grids, video_grids, second_per_grid, config=config)
     check_positions(positions, mask, limit=config.text.max_position_embeddings)  # (P27)
     return Inputs(
         text=[prompt.text for prompt in prompts],
@@ -173,6 +163,32 @@ def _laid_out(
         pictures=pictures,
         clips=clips,
         media_counts=tuple((len(prompt.pictures), len(prompt.clips)) for prompt in prompts),
+    )
+
+
+def prompt_positions(
+    ids: Int64[np.ndarray, "B L"],
+    mask: Bool[np.ndarray, "B L"],
+    image_grids: Int64[np.ndarray, "images 3"],
+    video_grids: Int64[np.ndarray, "videos 3"],
+    second_per_grid: Float64[np.ndarray, " videos"],
+    *,
+    config: Config,
+) -> tuple[Int64[np.ndarray, "3 B L"], Int64[np.ndarray, " B"]]:
+    """Give the tokens of prompts their positions by a checkpoint's config; see `mrope_positions`.
+
+    Spec: spec/09-mrope.md
+    """
+    return mrope_positions(
+        ids,
+        mask,
+        image_grids,
+        video_grids,
+        second_per_grid,
+        image_token_id=config.image_token_id,
+        video_token_id=config.video_token_id,
+        merge_p=config.vision.merge_p,
+        tokens_per_second=config.vision.tokens_per_second,
     )
 
 

@@ -1,12 +1,11 @@
 """Section 15: how often a bug is named rightly is published; a sample is measured again, in upstream itself."""
 
-import json
 import os
 from pathlib import Path
 
 import pytest
 
-from diagnosis import SOURCES, Answer, Question, answer, counted, questions
+from diagnosis import SOURCES, answer, counted, questions, read_results
 from qwen25vl.port.explanation import THRESHOLD
 from qwen25vl.port.mutants.kills import FORMATS
 
@@ -20,16 +19,8 @@ EACH = {"upstream": 6, "outside": 6, "right": 12, "reference": 40, "left out": 4
 """One of so many dumps of a source is explained again."""
 
 
-def published() -> dict[Question, Answer]:
-    """What the page says."""
-    found = {}
-    for row in json.loads(RESULTS.read_text(encoding="utf-8"))["dumps"]:
-        question = Question(*(row.pop(name) for name in ("source", "name", "bug", "case", "precision")))
-        found[question] = Answer(question, **row)
-    return found
-
-
-PUBLISHED = published()
+PUBLISHED = {found.question: found for found in read_results(RESULTS)}
+"""What the page says, by what was asked."""
 
 
 def of(source):

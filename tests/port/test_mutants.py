@@ -15,7 +15,7 @@ from case_parts import changed
 from qwen25vl.checkpoint.weights import Weights
 from qwen25vl.golden.bugs import BUGS
 from qwen25vl.golden.case import Lab
-from qwen25vl.golden.registry import all_cases
+from qwen25vl.golden.registry import cases_by_id
 from qwen25vl.ops import reference_ops
 from qwen25vl.port.mutants.catalogue import every_mutant, known_mutants
 from qwen25vl.port.mutants.kills import kill_matrix
@@ -27,7 +27,7 @@ from qwen25vl.port.mutants.systematic import systematic_mutants
 from qwen25vl.precision import FLOAT64
 from small_goldens import lab
 
-CASES = {case.id: case for case in all_cases()}
+CASES = cases_by_id()
 SPEC = Path(__file__).parents[2] / "spec"
 CLAUSES = set(re.findall(r"\*\*\(([A-Z]\d+)\)\*\*", "".join(page.read_text() for page in SPEC.glob("[0-9]*.md"))))
 

@@ -10,24 +10,20 @@ import upstream_bugs
 import upstream_bugs_vision
 from qwen25vl.config import TINY
 from qwen25vl.golden.bugs import BUGS
-from qwen25vl.golden.corpus_read import GoldenCase, open_goldens
-from qwen25vl.golden.manifest import about_model
-from qwen25vl.golden.noise import LIGHT_NOISE, write_noise
-from qwen25vl.golden.registry import chosen_cases
+from qwen25vl.golden.noise import LIGHT_NOISE
+from qwen25vl.golden.registry import cases_by_id
 from qwen25vl.golden.restore import restored_run
-from qwen25vl.golden.write_case import write_case
 from qwen25vl.port.hf import capture
 from qwen25vl.port.judge import Judge
 from qwen25vl.port.policy import read_policy
 from qwen25vl.tap_names import data_order
-from small_goldens import lab
+from small_goldens import written
 from upstream_bugs import OUTSIDE, UPSTREAM, known_bug, recorded
 from upstream_positions import walked
 from upstream_seen import IN_BFLOAT16, MIXED, ODD, SEEN
 
 POLICY = read_policy()
 FORMATS = ("float32", "bfloat16")
-CASES = {entry.id: entry for entry in chosen_cases(tiers=("model",))}
 USED = sorted({case for case, _ in SEEN.values()})
 
 REWRITTEN = {
@@ -39,18 +35,9 @@ REWRITTEN = {
 
 
 @pytest.fixture(scope="module")
-def golden(tmp_path_factory):
+def golden():
     """A case with its insides and the noise of both formats, written once."""
-
-    @functools.cache
-    def written(name: str) -> GoldenCase:
-        folder, entry = tmp_path_factory.mktemp(name), CASES[name]
-        about = about_model(lab().model, name="tiny", arithmetic="blas")
-        manifest, run = write_case(folder, entry, lab(), taps="insides", about=about)
-        write_noise(folder, entry, lab(), run=run, manifest=manifest, plan=LIGHT_NOISE)
-        return open_goldens(folder)[0][0]
-
-    return written
+    return functools.cache(lambda name: written(cases_by_id()[name], taps="insides", plan=LIGHT_NOISE))
 
 
 @functools.cache

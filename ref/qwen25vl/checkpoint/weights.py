@@ -37,7 +37,7 @@ class Weights:
 
     def at(self, scope: str) -> "Weights":
         """The tensors below `scope`, itself below this prefix. (C26)"""
-        return replace(self, prefix=self._full(scope))
+        return replace(self, prefix=self.full_name(scope))
 
     def __getitem__(self, name: str) -> Float[np.ndarray, "..."]:
         """The whole tensor `name`, of its shape in `expected_shapes`. KeyError if there is none."""
@@ -46,7 +46,7 @@ class Weights:
 
     def __contains__(self, name: str) -> bool:
         """Whether there is a tensor `name` below this prefix."""
-        return self._full(name) in self.checkpoint.tensors
+        return self.full_name(name) in self.checkpoint.tensors
 
     def rows(self, name: str, ids: Integer[np.ndarray, "*ids"]) -> Float[np.ndarray, "*ids width"]:
         """Rows of the matrix `name`, read alone: an embedding look-up. BadInput for a row outside it."""
@@ -61,13 +61,13 @@ class Weights:
         result.flags.writeable = False
         return result
 
-    def _full(self, name: str) -> str:
+    def full_name(self, name: str) -> str:
         """The released name."""
         return f"{self.prefix}.{name}" if self.prefix else name
 
     def _stored(self, name: str) -> StoredTensor:
         """The tensor as stored."""
-        full = self._full(name)
+        full = self.full_name(name)
         if full not in self.checkpoint.tensors:
             raise KeyError(f"the checkpoint has no tensor {full}")
         return self.checkpoint.tensors[full]

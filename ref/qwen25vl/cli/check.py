@@ -2,18 +2,16 @@
 
 import argparse
 import atexit
-import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qwen25vl.cli.explain import SECONDS, explained, shown_explanation
+from qwen25vl.cli.explain import SECONDS, explained
 from qwen25vl.cli.media_options import printable
-from qwen25vl.cli.options import Progress, add_command, print_json
+from qwen25vl.cli.options import Progress, add_command, print_json, terminal
 from qwen25vl.cli.output_file import check_output, write_output
 from qwen25vl.cli.port_options import Opened, add_port_options, dumped_values, opened_goldens, present_goldens
 from qwen25vl.errors import BadInput
@@ -23,6 +21,7 @@ from qwen25vl.port.dump import joined_dump
 from qwen25vl.port.explanation import Explanation
 from qwen25vl.port.policy import Policy
 from qwen25vl.port.program import program_dumps, run_program
+from qwen25vl.port.report_explain import explanation_text
 from qwen25vl.port.report_text import text_report
 from qwen25vl.port.values import PortValues, golden_values
 from qwen25vl.port.verdicts import CheckReport
@@ -152,9 +151,8 @@ def _show(
     if options.json:
         print_json({**report.json, "explanation": None if explanation is None else explanation.json})
         return
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    print(text_report(report, colour=colour, width=shutil.get_terminal_size((100, 24)).columns))
+    print(text_report(report, **terminal()))
     if explanation is not None:
-        print(f"\n{shown_explanation(explanation)}")
+        print(f"\n{explanation_text(explanation, **terminal())}")
     if options.report is not None:
         print(f"\nThe page is {printable(str(options.report))}.")

@@ -1,8 +1,6 @@
 """`qwen25vl explain`: name the known bug that makes the reference as wrong as a port is."""
 
 import argparse
-import os
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import Any
 
 from qwen25vl.cli.media_options import printable
 from qwen25vl.cli.numbers import rate
-from qwen25vl.cli.options import Progress, add_command, print_json
+from qwen25vl.cli.options import Progress, add_command, print_json, terminal
 from qwen25vl.cli.port_options import add_port_options, dumped_values, opened_goldens, present_goldens
 from qwen25vl.golden.corpus_read import GoldenCase
 from qwen25vl.port.check import Check
@@ -83,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         for problem in problems:
             print(f"note: {printable(problem)}", file=sys.stderr)
-        print(shown_explanation(explanation))
+        print(explanation_text(explanation, **terminal()))
     return 0 if explanation.confident or not explanation.certain.stage else 1
 
 
@@ -94,9 +92,3 @@ def explained(
     with Progress(total=MOST_SUSPECTS, unit="bug") as progress:
         explainer = Explainer(check, every_mutant(), kill_matrix(), seconds=seconds, watch=progress)
         return explainer.of(report, port, goldens)
-
-
-def shown_explanation(explanation: Explanation) -> str:
-    """Say an explanation for this terminal."""
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    return explanation_text(explanation, colour=colour, width=shutil.get_terminal_size((100, 24)).columns)

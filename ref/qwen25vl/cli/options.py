@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import os
+import shutil
 import sys
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -114,6 +116,12 @@ def print_json(value: object) -> None:
     """Print one JSON object; signs that the terminal's encoding lacks are written as escapes."""
     is_unicode = "utf" in str(getattr(sys.stdout, "encoding", "")).lower()
     print(json.dumps(value, ensure_ascii=not is_unicode))
+
+
+def terminal() -> dict[str, Any]:
+    """Say how text for stdout may look: `colour`, and `width` in columns."""
+    is_colourful = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    return {"colour": is_colourful, "width": shutil.get_terminal_size((100, 24)).columns}
 
 
 class Progress(AbstractContextManager["Progress"]):

@@ -20,7 +20,7 @@ from qwen25vl.golden.execute import carried_out
 from qwen25vl.golden.folder import NOISE
 from qwen25vl.golden.orders import ORDERS, ordered_ops
 from qwen25vl.golden.parts import GoldenParts, golden_parts
-from qwen25vl.precision import PRECISIONS, Precision
+from qwen25vl.precision import PRECISIONS
 from qwen25vl.tap import Tap
 
 NOISE_SCHEMA = "qwen25vl-noise"
@@ -132,11 +132,6 @@ def _made_again(case: Case, lab: Lab, *, compared: Callable[[str, np.ndarray], N
     for item in case.function(lab):
         if isinstance(item, Part) and not item.id.startswith("inputs."):
             compared(item.id, item.array)
-
-
-def held(array: np.ndarray, precision: Precision) -> np.ndarray:
-    """`precision.held`."""
-    return precision.held(array)
 
 
 def _enter(entry: dict[str, float], apart: Deviation) -> None:

@@ -4,11 +4,12 @@ import importlib
 import inspect
 import json
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from types import ModuleType
+from typing import Any, Literal
 
 from qwen25vl.errors import BadInput
 from qwen25vl.golden import cases
@@ -59,13 +60,27 @@ def case(
 
 def all_cases() -> tuple[Case, ...]:
     """List every case: by family, then as they stand in their module, module after module."""
-    found = [
-        entry
-        for module in sorted(info.name for info in pkgutil.iter_modules(cases.__path__))
-        for value in vars(importlib.import_module(f"{cases.__name__}.{module}")).values()
-        if isinstance(entry := getattr(value, MARK, None), Case) and value.__module__.endswith(f".{module}")
-    ]
-    return tuple(sorted(found, key=lambda entry: FAMILIES.index(entry.family)))
+    return tuple(sorted(marked(cases, MARK), key=lambda entry: FAMILIES.index(entry.family)))
+
+
+def marked(package: ModuleType, mark: str) -> Iterator[Any]:
+    """Give the entries that functions of a package's modules hold in an attribute, module after module.
+
+    Args:
+        package: whose modules are imported.
+        mark: name of the attribute. A function counts in the module that defines it.
+    """
+    for name in sorted(info.name for info in pkgutil.iter_modules(package.__path__)):
+        module = importlib.import_module(f"{package.__name__}.{name}")
+        for value in vars(module).values():
+            if getattr(value, "__module__", None) == module.__name__ and hasattr(value, mark):
+                yield getattr(value, mark)
+
+
+@cache
+def cases_by_id() -> Mapping[str, Case]:
+    """Give every case by its id, in the order of `all_cases`."""
+    return {entry.id: entry for entry in all_cases()}
 
 
 def chosen_cases(globs: tuple[str, ...] = (), *, tiers: tuple[str, ...] = ()) -> tuple[Case, ...]:

@@ -84,6 +84,22 @@ def prepared_picture(
             f"the picture would be resized to {height_px} x {width_px} pixels, more than {LARGEST_AREA_PX}; "
             "lower min_pixels and max_pixels"
         )
+    return picture_of_size(rgb, height_px=height_px, width_px=width_px, settings=settings)
+
+
+def picture_of_size(
+    rgb: UInt8[np.ndarray, "height width 3"], *, height_px: int, width_px: int, settings: MediaSettings
+) -> Picture:
+    """Resize, normalise and cut a decoded image whose size is settled.
+
+    Args:
+        rgb: as decoded.
+        height_px: of the resized image.
+        width_px: likewise.
+        settings: of the checkpoint.
+
+    Spec: spec/02-images.md
+    """
     resized = resized_rgb(rgb, height_px=height_px, width_px=width_px)
     frame = normalised(resized, mean=settings.mean, std=settings.std)
     rows, grid = patch_rows(

@@ -17,7 +17,7 @@ from qwen25vl.port.floors import Floors
 from qwen25vl.port.layout import layout_of
 from qwen25vl.port.part_shape import is_whole, misfit
 from qwen25vl.port.stages import Stage
-from qwen25vl.port.units import Floor, units
+from qwen25vl.port.units import Floor, differing_share, units
 from qwen25vl.port.verdicts import PartVerdict, Verdict
 from qwen25vl.precision import PRECISIONS
 from qwen25vl.tap_names import tap_name
@@ -78,7 +78,7 @@ class Bench:
             return self.said(part_id, "wrong", "other", refusal, local=self._by_itself())
         if right.dtype.kind != "f":
             return self._whole_numbers(part_id, found, right, alone)
-        if self._format(part_id):
+        if self.format(part_id):
             return self._formatted(part_id, found, right)
         return self._floats(part_id, found, wanted, alone)
 
@@ -100,10 +100,8 @@ class Bench:
         """Judge numbers of a 16-bit format by the share that is not equal: they show its rounding. (X32)"""
         if np.array_equal(found, right, equal_nan=True):
             return self.said(part_id, "exact", "noise", "", noise_units=0.0, max_abs=0.0, rel_l2=0.0)
-        share = float(np.mean((found != right) & ~(np.isnan(found) & np.isnan(right))))
-        detail = (
-            f"{share:.1%} of the numbers are not those of {self._format(part_id)}, rounded where upstream rounds"
-        )
+        share, name = differing_share(found, right), self.format(part_id)
+        detail = f"{share:.1%} of the numbers are not those of {name}, rounded where upstream rounds"
         verdict: Verdict = "noise" if share <= FORMAT_SHARE else "wrong"
         kind, local = ("noise", None) if verdict == "noise" else ("other", self._by_itself())
         apart = deviation(found, right, dims=self.dims(part_id))
@@ -193,21 +191,25 @@ class Bench:
 
     def sides(self, part_id: str) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """Return the port's part, the golden's, and what its stage should be, as far as they are compared."""
-        found, stage = self.extent.of_port(part_id, self.values[part_id]), self.alone.get(part_id)
-        golden = self.golden.parts.get(part_id)
+        golden, stage = self.golden.parts.get(part_id), self.alone.get(part_id)
         wanted = None if golden is None else self.extent.of_golden(part_id, golden)
         alone = None if stage is None else self.extent.of_golden(part_id, stage.wanted)
         right = wanted if wanted is not None else alone
+        return self.found(part_id, right), wanted, alone
+
+    def found(self, part_id: str, right: np.ndarray | None) -> np.ndarray:
+        """Return the port's part as far as it is compared; whole numbers as such, if it should be of them."""
+        found = self.extent.of_port(part_id, self.values[part_id])
         if right is not None and right.dtype.kind == "i" and found.dtype.kind == "f" and is_whole(found):
-            found = found.astype(np.int64)
-        return found, wanted, alone
+            return found.astype(np.int64)
+        return found
 
     def _measured(self, part_id: str, found: np.ndarray, wanted: np.ndarray, floor: Floor) -> Measured:
         """Hold a part beside what it should be."""
         apart = deviation(found, wanted, dims=self.dims(part_id))
         return Measured(found, wanted, floor, apart, units(apart, floor, wanted, precision=self.floors.precision))
 
-    def _format(self, part_id: str) -> str:
+    def format(self, part_id: str) -> str:
         """Return the 16-bit format whose rounding a part shows, "" for most. (X32)"""
         return str(self.golden.parts.entries[part_id].get("format", "")) if part_id in self.golden.parts else ""
 

@@ -63,7 +63,7 @@ class Check:
         evidence: list[Evidence] = []
         for golden in present:
             self.watch(golden.id)
-            lab, trouble = self._lab(golden)
+            lab, trouble = self.lab(golden)
             notes |= {trouble: None} if trouble else {}
             judge = Judge(self.policy, precision, lab, declares=port.declares, forced=self.forced)
             values, damaged = readable(port.by_case[golden.id])
@@ -99,7 +99,7 @@ class Check:
             evidence=tuple(evidence),
         )
 
-    def _lab(self, golden: GoldenCase) -> tuple[Lab | None, str]:
+    def lab(self, golden: GoldenCase) -> tuple[Lab | None, str]:
         """Return the weights of a case, or say why its stages cannot be judged alone."""
         name = golden.manifest["model"]["name"]
         if self.model is not None and self.hashes == weights_named(golden.manifest):

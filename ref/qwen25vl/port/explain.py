@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from qwen25vl.errors import BadInput
-from qwen25vl.golden.case import Lab
 from qwen25vl.golden.corpus_read import GoldenCase
-from qwen25vl.port.check import Check, readable, weights_named
+from qwen25vl.port.check import Check, readable
 from qwen25vl.port.explanation import THRESHOLD, Candidate, Certain, Explanation
 from qwen25vl.port.mutants.kills import KillMatrix
 from qwen25vl.port.mutants.mutant import Mutant
@@ -57,12 +56,14 @@ class Explainer:
         by_id = {golden.id: golden for golden in goldens}
         if report.first_divergence is None or self.check.forced:
             return Explanation((), certain(report))
-        scenes = self._scenes(_wrong_cases(report, by_id), by_id, port, report, most=SCREENED)
+        wrong = _wrong_cases(report, by_id)
+        scenes = self._scenes(wrong, by_id, port, report, most=SCREENED)
         if not scenes:
             return Explanation((), certain(report))
         search = Search(scenes, report, self.catalogue, self.matrix, seconds=self.seconds, watch=self.watch)
         finalists = search.finalists()
-        wrong = [case for case in _wrong_cases(report, by_id) if case not in {s.golden.id for s in scenes}]
+        screened = {scene.golden.id for scene in scenes}
+        wrong = [case for case in wrong if case not in screened]
         right = [
             kill.case
             for finalist in finalists
@@ -107,18 +108,12 @@ class Explainer:
         there = {scene.golden.id for scene in known}
         for case in cases:
             golden = by_id[case]
-            if case in there or self.check.hashes != weights_named(golden.manifest):
+            lab, _ = self.check.lab(golden)
+            if case in there or lab is None:
                 continue
-            assert self.check.model is not None
             values, _ = readable(port.by_case[case])
             try:
-                scene = scene_of(
-                    golden,
-                    values,
-                    Lab(self.check.model),
-                    policy=self.check.policy,
-                    precision=report.precision,
-                )
+                scene = scene_of(golden, values, lab, policy=self.check.policy, precision=report.precision)
             except BadInput:
                 continue
             if scene.wrong or known:

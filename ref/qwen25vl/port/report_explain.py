@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from qwen25vl.port.explanation import THRESHOLD, Candidate, Certain, Explanation
-from qwen25vl.port.report_text import LEAST_WIDTH
+from qwen25vl.port.report_text import LEAST_WIDTH, paint
 from qwen25vl.table import aligned, count_text
 from qwen25vl.wording import named
 
@@ -37,10 +37,8 @@ def explanation_text(explanation: Explanation, *, colour: bool, width: int) -> s
             blocks.append(_others(others))
     blocks.append(_certain(explanation.certain, width=width))
     text = "\n\n".join(block for block in blocks if block)
-    if colour:
-        head, rest = text.split(":", 1)
-        return f"\x1b[1m{head}\x1b[0m:{rest}"
-    return text
+    head, rest = text.split(":", 1)
+    return f"{paint(head, 'title', colour=colour)}:{rest}"
 
 
 def _answer(explanation: Explanation, *, width: int) -> str:

@@ -77,7 +77,7 @@ def _answer(report: CheckReport, *, colour: bool, width: int) -> str:
     said = f"{word}: {answer_text(report)}{place}"
     text = textwrap.fill(said, width, break_long_words=False, break_on_hyphens=False)
     head = f"{report.dump} against {report.golden} ({report.model}, {report.precision})"
-    return f"{_paint(word, report.verdict, colour=colour)}{text.removeprefix(word)}\n{head}"
+    return f"{paint(word, report.verdict, colour=colour)}{text.removeprefix(word)}\n{head}"
 
 
 def _cases(report: CheckReport, *, colour: bool) -> str:
@@ -123,7 +123,7 @@ def _around(report: CheckReport, *, colour: bool, width: int) -> str:
 def _part_lines(line: str, part: PartVerdict, *, mark: str, column: int, beside: int, colour: bool) -> list[str]:
     """Paint the verdict of one row, and put the detail beside it or below."""
     end = 2 + len(part.verdict)
-    painted = mark + line[1:2] + _paint(part.verdict, part.verdict, colour=colour)
+    painted = mark + line[1:2] + paint(part.verdict, part.verdict, colour=colour)
     if not part.detail:
         return [painted + line[end:]]
     if beside >= LEAST_DETAIL:
@@ -175,9 +175,9 @@ def _rest(count: int, one: str, many: str | None = None) -> str:
 
 def _title(text: str, *, colour: bool) -> str:
     """Return a title and the line's end."""
-    return _paint(text, "title", colour=colour) + "\n"
+    return paint(text, "title", colour=colour) + "\n"
 
 
-def _paint(text: str, what: str, *, colour: bool) -> str:
+def paint(text: str, what: str, *, colour: bool) -> str:
     """Colour a text if colours are wanted."""
     return f"\x1b[{COLOURS[what]}m{text}\x1b[0m" if colour else text

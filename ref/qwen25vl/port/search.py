@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from qwen25vl.golden.case import TIERS
-from qwen25vl.golden.registry import all_cases
+from qwen25vl.golden.registry import cases_by_id
 from qwen25vl.port.explanation import THRESHOLD, Candidate, Reproduced
 from qwen25vl.port.mutants.kills import KillMatrix
 from qwen25vl.port.mutants.mutant import Mutant
@@ -186,7 +186,6 @@ class Search:
 
     def _candidate(self, finalist: Finalist) -> Candidate:
         """Put together what is told of bugs."""
-        tiers = {case.id: TIERS.index(case.tier) for case in all_cases()}
         kills = [kill.case for mutant in finalist.mutants[:1] for kill in self.matrix.of(mutant.id)]
         return Candidate(
             mutants=finalist.mutants,
@@ -196,7 +195,7 @@ class Search:
             missed=tuple(_named("missed", finalist)),
             contradicted=tuple(_named("contradicted", finalist)),
             twins=tuple(twin for mutant in finalist.mutants for twin in self.matrix.twins.get(mutant.id, ())),
-            shown_by=min(kills, key=tiers.__getitem__) if kills else "",
+            shown_by=min(kills, key=lambda case: TIERS.index(cases_by_id()[case].tier)) if kills else "",
         )
 
 

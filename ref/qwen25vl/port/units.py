@@ -68,6 +68,11 @@ def smallest_rms(wanted: np.ndarray, *, precision: str) -> float:
     return ROUNDOFF[precision] / 2 * float(np.max(np.abs(wanted), initial=0.0, where=np.isfinite(wanted)))
 
 
+def differing_share(found: np.ndarray, right: np.ndarray) -> float:
+    """Return the share of numbers that are not equal; two that are none are."""
+    return float(np.mean((found != right) & ~(np.isnan(found) & np.isnan(right))))
+
+
 def _rms(array: np.ndarray) -> float:
     """Root mean square of the finite values."""
     finite = array[np.isfinite(array)].astype(np.float64)

@@ -7,9 +7,8 @@ import numpy as np
 from qwen25vl.golden.case import Lab, Run
 from qwen25vl.golden.corpus_read import GoldenCase
 from qwen25vl.golden.restore import restored_run
-from qwen25vl.language.mrope import mrope_positions
-from qwen25vl.media.image import resized_rgb
-from qwen25vl.media.patches import normalised, patch_rows
+from qwen25vl.media.picture import picture_of_size
+from qwen25vl.processor import prompt_positions
 
 
 def prepared_again(golden: GoldenCase, lab: Lab) -> Run | None:
@@ -23,17 +22,14 @@ def prepared_again(golden: GoldenCase, lab: Lab) -> Run | None:
     run = restored_run(golden.parts, golden.manifest)
     if run is None:
         return None
-    config, inputs = lab.config, run.inputs
-    positions, delta = mrope_positions(
+    inputs = run.inputs
+    positions, delta = prompt_positions(
         inputs.ids,
         inputs.mask,
         inputs.image_grids,
         inputs.video_grids,
         inputs.second_per_grid,
-        image_token_id=config.image_token_id,
-        video_token_id=config.video_token_id,
-        merge_p=config.vision.merge_p,
-        tokens_per_second=config.vision.tokens_per_second,
+        config=lab.config,
     )
     rows = _picture_rows(golden, lab)
     if rows.shape != inputs.image_rows.shape:
@@ -43,18 +39,13 @@ def prepared_again(golden: GoldenCase, lab: Lab) -> Run | None:
 
 def _picture_rows(golden: GoldenCase, lab: Lab) -> np.ndarray:
     """Resize, normalise and cut the golden's pictures."""
-    settings, found = lab.processor.settings, []
+    found = []
     for i in range(len(golden.parts)):
         name = f"inputs.pictures.{i:02d}"
         if f"{name}.rgb" not in golden.parts:
             break
-        rgb, resized = (np.array(golden.parts[f"{name}.{step}"]) for step in ("rgb", "resized"))
-        picture = resized_rgb(rgb, height_px=resized.shape[0], width_px=resized.shape[1])
-        rows, _ = patch_rows(
-            normalised(picture, mean=settings.mean, std=settings.std)[np.newaxis],
-            patch_px=settings.patch_px,
-            temporal_patch_f=settings.temporal_patch_f,
-            merge_p=settings.merge_p,
-        )
-        found.append(rows)
+        height_px, width_px = golden.parts[f"{name}.resized"].shape[:2]
+        rgb = np.array(golden.parts[f"{name}.rgb"])
+        picture = picture_of_size(rgb, height_px=height_px, width_px=width_px, settings=lab.processor.settings)
+        found.append(picture.rows)
     return np.concatenate(found) if found else np.empty((0, 0), dtype=np.float32)

@@ -13,7 +13,7 @@ import numpy as np
 
 from qwen25vl import ops as ops_module
 from qwen25vl.golden.case import Lab
-from qwen25vl.golden.registry import all_cases
+from qwen25vl.golden.registry import cases_by_id
 from qwen25vl.ops import Ops
 from qwen25vl.port.mutants.mutant import AnySwap, Mutant, NumberSwap, OpsSwap, Swap
 
@@ -47,7 +47,7 @@ def planted(mutants: tuple[Mutant, ...], lab: Lab) -> Iterator[Planted]:
 
     Spec: spec/15-golden-values.md (X33)
     """
-    all_cases()  # whatever computes is imported now, so that nothing binds a wrong function for good
+    cases_by_id()  # whatever computes is imported now, so that nothing binds a wrong function for good
     swaps: list[AnySwap] = [swap for mutant in mutants for swap in mutant.swaps()]
     calls: Counter[str] = Counter()
     with ExitStack() as stack:

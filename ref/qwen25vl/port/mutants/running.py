@@ -7,13 +7,8 @@ from qwen25vl.golden.execute import carried_out, given_parts
 from qwen25vl.tap import Tap
 
 
-def parts_of_case(case: Case, lab: Lab, *, taps: str | None = None) -> dict[str, np.ndarray]:
-    """Carry a case out: what it is given, what it computes, its taps and its answer.
-
-    Args:
-        case: what to carry out.
-        lab: what to compute with.
-        taps: which taps of a run are kept; None takes those of the corpus.
+def parts_of_case(case: Case, lab: Lab) -> dict[str, np.ndarray]:
+    """Carry a case out: what it is given, what it computes, the taps that the corpus has, and its answer.
 
     Raises:
         ValueError: if the case gives a part twice.
@@ -32,6 +27,6 @@ def parts_of_case(case: Case, lab: Lab, *, taps: str | None = None) -> dict[str,
         assert isinstance(item, Run)
         for part in given_parts(item):
             enter(part.id, part.array)
-        for part in carried_out(item, lab.model, tap=Tap(taps or case.taps, sink=enter))[0]:
+        for part in carried_out(item, lab.model, tap=Tap(case.taps, sink=enter))[0]:
             enter(part.id, part.array)
     return found

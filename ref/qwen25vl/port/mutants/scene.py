@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from qwen25vl.golden.case import Case, Lab, Part, Run
+from qwen25vl.golden.case import Lab, Part, Run
 from qwen25vl.golden.corpus_read import GoldenCase
 from qwen25vl.golden.deviation import deviation
 from qwen25vl.golden.execute import carried_out, given_parts
-from qwen25vl.golden.registry import all_cases
+from qwen25vl.golden.registry import cases_by_id
 from qwen25vl.golden.restore import restored_run
 from qwen25vl.port.bench import FORMAT_SHARE, Bench
 from qwen25vl.port.extent import extent
@@ -21,10 +21,10 @@ from qwen25vl.port.floors import Floors
 from qwen25vl.port.mutants.again import prepared_again
 from qwen25vl.port.mutants.mutant import Mutant
 from qwen25vl.port.mutants.planting import planted
-from qwen25vl.port.part_shape import is_whole, misfit
+from qwen25vl.port.part_shape import misfit
 from qwen25vl.port.policy import Policy
 from qwen25vl.port.stages import stages, truths
-from qwen25vl.port.units import Floor, units
+from qwen25vl.port.units import Floor, differing_share, units
 from qwen25vl.precision import PRECISIONS
 from qwen25vl.tap import Tap
 from qwen25vl.tap_names import data_order
@@ -152,7 +152,7 @@ def remade(
         watch: told each part as it is made.
     """
     made: dict[str, np.ndarray] = {}
-    case = registered().get(golden.id)
+    case = cases_by_id().get(golden.id)
     for item in case.function(lab) if case is not None else [prepared_again(golden, lab)]:
         if isinstance(item, Part):
             made[item.id] = item.array
@@ -164,11 +164,6 @@ def remade(
             made |= given | truths(item, lab, values, watch=watch)
             made |= _answers(item, lab, values) if answers else {}
     return made
-
-
-def registered() -> dict[str, Case]:
-    """Give every registered case by its id."""
-    return {case.id: case for case in all_cases()}
 
 
 def _answers(run: Run, lab: Lab, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -198,9 +193,8 @@ def _right_parts(bench: Bench) -> dict[str, np.ndarray]:
 
 def units_off(bench: Bench, part: str, right: np.ndarray) -> float:
     """Return how many units of noise a part of a port is off from an array."""
-    found, right = bench.extent.of_port(part, bench.values[part]), bench.extent.of_golden(part, right)
-    if right.dtype.kind == "i" and found.dtype.kind == "f" and is_whole(found):
-        found = found.astype(np.int64)
+    right = bench.extent.of_golden(part, right)
+    found = bench.found(part, right)
     if misfit(found, right):
         return UNLIKE
     if right.dtype.kind != "f":
@@ -208,9 +202,8 @@ def units_off(bench: Bench, part: str, right: np.ndarray) -> float:
     narrow = PRECISIONS[bench.floors.precision].held(right)
     if np.array_equal(found, narrow, equal_nan=True):
         return 0.0
-    if bench._format(part):
-        share = float(np.mean((found != right) & ~(np.isnan(found) & np.isnan(right))))
-        return 0.0 if share <= FORMAT_SHARE else UNLIKE
+    if bench.format(part):
+        return 0.0 if differing_share(found, right) <= FORMAT_SHARE else UNLIKE
     stage = bench.alone.get(part)
     if stage is None:
         floor = bench.floors.of(part, right)

@@ -90,7 +90,7 @@ def _read_as(name: str, change: Callable[[Any], Any]) -> Swap:
     def by(right: Callable[..., Any]) -> Callable[..., Any]:
         def read(weights: Any, relative: str) -> np.ndarray:
             found = right(weights, relative)
-            full = f"{weights.prefix}.{relative}" if weights.prefix else relative
+            full = weights.full_name(relative)
             return np.asarray(change(found)) if _pattern(full) == name else found
 
         return read
@@ -103,7 +103,7 @@ def _exchanged(one: str, other: str, right: Callable[..., Any]) -> Callable[...,
     ends = {_end(one): _end(other), _end(other): _end(one)}
 
     def read(weights: Any, relative: str) -> np.ndarray:
-        full = f"{weights.prefix}.{relative}" if weights.prefix else relative
+        full = weights.full_name(relative)
         layer, _, kind = _pattern(full).rpartition(".")
         if layer not in (one, other):
             return np.asarray(right(weights, relative))

@@ -28,7 +28,7 @@ def left_as_made(*begins: str) -> Iterator[Swap]:
 
     def whole(read: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
         def item(weights: Weights, name: str) -> np.ndarray:
-            full = f"{weights.prefix}.{name}".removeprefix(".")
+            full = weights.full_name(name)
             right = read(weights, name)
             return as_made(full, right, weights) if full.startswith(begins) else right
 
@@ -36,7 +36,7 @@ def left_as_made(*begins: str) -> Iterator[Swap]:
 
     def some_rows(read: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
         def rows(weights: Weights, name: str, ids: np.ndarray) -> np.ndarray:
-            full = f"{weights.prefix}.{name}".removeprefix(".")
+            full = weights.full_name(name)
             return weights[name][ids] if full.startswith(begins) else read(weights, name, ids)
 
         return rows

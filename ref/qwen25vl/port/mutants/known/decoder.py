@@ -8,7 +8,7 @@ import numpy as np
 
 from qwen25vl.model import Network
 from qwen25vl.ops import Ops
-from qwen25vl.port.mutants.known._keys import key_memory
+from qwen25vl.port.mutants.known._keys import masked_by_marks
 from qwen25vl.port.mutants.mutant import OpsSwap, Swap, known_bug, other_way
 
 BEFORE_ALL = np.array(-1)
@@ -17,7 +17,6 @@ BEFORE_ALL = np.array(-1)
 
 def masked_by_time(rule: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]) -> Iterator[Swap]:
     """Mask with `rule(allowed, times of keys [T], times of queries [L, 1])`."""
-    known, keep = key_memory()
     latest: list[np.ndarray] = []
 
     def remembered(right: Callable[..., Any]) -> Callable[..., Any]:
@@ -27,31 +26,8 @@ def masked_by_time(rule: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarr
 
         return mrope_rotation
 
-    def by(right: Callable[..., Any]) -> Callable[..., Any]:
-        def decoder_attention(
-            x: np.ndarray,
-            cos: np.ndarray,
-            sin: np.ndarray,
-            past_keys: np.ndarray,
-            *rest: Any,
-            ops: Ops,
-            **settings: Any,
-        ) -> Any:
-            new = latest[0]
-            times = np.concatenate([known(past_keys, otherwise=BEFORE_ALL), new])
-
-            def attention(*qkv: np.ndarray, allowed: np.ndarray, **s: Any) -> np.ndarray:
-                return ops.attention(*qkv, allowed=rule(allowed, times, new[:, np.newaxis]), **s)
-
-            other = replace(ops, attention=attention)
-            out, keys, values = right(x, cos, sin, past_keys, *rest, ops=other, **settings)
-            keep(keys, times)
-            return out, keys, values
-
-        return decoder_attention
-
     yield Swap("language.mrope.mrope_rotation", remembered)
-    yield Swap("language.attention.decoder_attention", by)
+    yield masked_by_marks(lambda count: latest[0], rule, otherwise=BEFORE_ALL)
 
 
 @known_bug(

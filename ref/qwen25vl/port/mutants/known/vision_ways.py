@@ -9,19 +9,15 @@ from qwen25vl.port.mutants.known.layers import bias_forgotten
 from qwen25vl.port.mutants.mutant import Swap, other_way
 
 
-def _without_vision_biases(*ends: str) -> Iterator[Swap]:
-    """Read zeros for the vision encoder's biases whose names end so."""
+@other_way(bias_forgotten, "vision")
+def vision_biases_forgotten() -> Iterator[Swap]:
+    """Read zeros for every bias of the vision encoder."""
 
     def by(right: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
         def item(weights: Weights, name: str) -> np.ndarray:
-            full, found = f"{weights.prefix}.{name}".removeprefix("."), right(weights, name)
-            return np.zeros_like(found) if full.startswith("visual.") and full.endswith(ends) else found
+            full, found = weights.full_name(name), right(weights, name)
+            return np.zeros_like(found) if full.startswith("visual.") and full.endswith(".bias") else found
 
         return item
 
     yield Swap("checkpoint.weights.Weights.__getitem__", by)
-
-
-@other_way(bias_forgotten, "vision")
-def vision_biases_forgotten() -> Iterator[Swap]:
-    yield from _without_vision_biases(".bias")
